@@ -1,0 +1,3 @@
+//! The `node-annotator` binary.
+
+fn main() {}

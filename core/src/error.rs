@@ -1,0 +1,117 @@
+//! How a collector fails.
+
+use std::error::Error;
+
+use crate::context::{HostError, HttpError, ResolveError};
+
+/// A failure of a collector, as it is written on the Node.
+///
+/// The text must be the same each time the same thing goes wrong: no times, counters, ports or addresses picked at random,
+/// or a failing node would change its Node object at every try.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CollectError {
+    message: String,
+    hint: Option<String>,
+    retryable: bool,
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl CollectError {
+    /// A failure that another try will not mend: lower case, no full stop.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, retryable: false, source: None }
+    }
+
+    /// Says what the operator can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Marks the failure as one that may pass: the runner tries again within the collector's timeout.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    /// Keeps the cause; its text follows the message behind a colon.
+    #[must_use]
+    pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// Whether another try may succeed.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// What the operator can do about it.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The message and all its causes, joined by colons.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error and all its causes, joined by colons. A cause that its parent already quotes is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<HostError> for CollectError {
+    fn from(error: HostError) -> Self {
+        Self::new(error.to_string()).because(error)
+    }
+}
+
+impl From<HttpError> for CollectError {
+    fn from(error: HttpError) -> Self {
+        let retryable = error.is_retryable();
+        Self { retryable, ..Self::new(error.to_string()).because(error) }
+    }
+}
+
+impl From<ResolveError> for CollectError {
+    fn from(error: ResolveError) -> Self {
+        let retryable = error.is_retryable();
+        Self { retryable, ..Self::new(error.to_string()).because(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_each_cause_once() {
+        let cause = std::io::Error::other("disk on fire");
+        let error = CollectError::from(HostError::new("/proc/cpuinfo", cause));
+        assert_eq!(error.chain(), "cannot read `/proc/cpuinfo`: disk on fire");
+        assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn a_timeout_of_http_may_pass() {
+        let error = CollectError::from(HttpError::Timeout).hint("look at the firewall");
+        assert!(error.is_retryable());
+        assert_eq!(error.hint_text(), Some("look at the firewall"));
+    }
+}

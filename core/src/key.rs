@@ -1,0 +1,230 @@
+//! The one place that knows how a key is spelled: the prefix, the keys under it, and the value of the done label.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The prefix used unless the operator picks another; the one that users of do-floating-ip-k8s have on their nodes already.
+pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
+
+/// Longest name part of a key, the part behind the slash.
+pub const MAX_NAME_BYTES: usize = 63;
+
+/// Fact names that a collector may not use, because the keys have a meaning of their own.
+pub const RESERVED_FACTS: [&str; 3] = [ERROR, "boot-id", "collected-at"];
+
+/// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
+pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
+
+const ERROR: &str = "error";
+const OPT_OUT: &str = "opt-out";
+const SAVED: &str = "saved";
+
+/// The namespace of all our keys: a DNS subdomain such as `k8s.haim.dev`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix(String);
+
+impl Prefix {
+    /// The annotation that holds a fact; `None` is the primary fact, whose key is the collector's own.
+    pub fn fact(&self, collector: &str, fact: Option<&str>) -> String {
+        self.key(&fact_name(collector, fact))
+    }
+
+    /// The label that marks a collector done; the affinity of its DaemonSet excludes nodes that carry it.
+    pub fn done(&self, collector: &str) -> String {
+        self.key(collector)
+    }
+
+    /// The annotation that holds the last failure of a collector.
+    pub fn error(&self, collector: &str) -> String {
+        self.fact(collector, Some(ERROR))
+    }
+
+    /// The label with which an operator keeps a node out. Never written by us.
+    pub fn opt_out(&self) -> String {
+        self.key(OPT_OUT)
+    }
+
+    /// What all our keys start with, slash included; the admission policy compares with it.
+    pub fn key_start(&self) -> String {
+        self.key("")
+    }
+
+    /// The bare prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.0)
+    }
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self(DEFAULT_PREFIX.to_owned())
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        if text.len() > 253 || !text.split('.').all(is_dns_label) {
+            return Err(KeyError::PrefixSyntax(text.to_owned()));
+        }
+        for owner in ["kubernetes.io", "k8s.io"] {
+            if text == owner || text.ends_with(&format!(".{owner}")) {
+                return Err(KeyError::PrefixReserved { prefix: text.to_owned(), owner });
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The name part of a fact's key. Collector names have no dot, so the first one ends the collector's name.
+pub fn fact_name(collector: &str, fact: Option<&str>) -> String {
+    match fact {
+        None => collector.to_owned(),
+        Some(fact) => format!("{collector}.{fact}"),
+    }
+}
+
+/// What the done label says: that the facts are saved, or for which generation they were.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DoneMark {
+    /// Any value of the label counts as done.
+    #[default]
+    Saved,
+    /// Only this value counts as done, so that another one runs the fleet again.
+    Generation(Generation),
+}
+
+impl DoneMark {
+    /// The value of the done label.
+    pub fn label_value(&self) -> &str {
+        match self {
+            Self::Saved => SAVED,
+            Self::Generation(generation) => generation.as_str(),
+        }
+    }
+}
+
+/// A value of the done label that is picked by the operator: a valid label value, and not `saved`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation(String);
+
+impl Generation {
+    /// The label value.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Generation {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if text.len() > 63
+            || !edge(text.chars().next())
+            || !edge(text.chars().last())
+            || !text.chars().all(inner)
+        {
+            return Err(KeyError::GenerationSyntax(text.to_owned()));
+        }
+        if text == SAVED {
+            return Err(KeyError::GenerationReserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Whether the text is a lower-case DNS label: letters, digits and inner hyphens. Kebab-case names obey the same rule.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= MAX_NAME_BYTES
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && text.chars().all(|c| alphanumeric(c) || c == '-')
+}
+
+/// Why a prefix or a generation was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The prefix is no DNS subdomain.
+    #[error(
+        "`{0}` is not a DNS subdomain: lower-case letters, digits and hyphens between dots, such as `{DEFAULT_PREFIX}`"
+    )]
+    PrefixSyntax(String),
+    /// The prefix belongs to Kubernetes itself.
+    #[error(
+        "`{prefix}` is reserved: `{owner}` and everything under it belongs to Kubernetes; use a domain of your own"
+    )]
+    PrefixReserved {
+        /// The prefix that was asked for.
+        prefix: String,
+        /// The domain that owns it.
+        owner: &'static str,
+    },
+    /// The generation is no label value.
+    #[error(
+        "`{0}` is not a label value: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+    )]
+    GenerationSyntax(String),
+    /// The generation is the value that means "no generation".
+    #[error("`{SAVED}` is what the label says without a generation; pick another value, such as `2`")]
+    GenerationReserved,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_documented() {
+        let prefix = Prefix::default();
+        assert_eq!(prefix.fact("kernel", None), "k8s.haim.dev/kernel");
+        assert_eq!(prefix.fact("kernel", Some("build")), "k8s.haim.dev/kernel.build");
+        assert_eq!(prefix.done("kernel"), "k8s.haim.dev/kernel");
+        assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");
+        assert_eq!(prefix.opt_out(), "k8s.haim.dev/opt-out");
+        assert_eq!(prefix.key_start(), "k8s.haim.dev/");
+    }
+
+    #[test]
+    fn prefixes_that_are_no_subdomain_are_refused() {
+        let long = "a.".repeat(130) + "a";
+        for text in ["", ".", "a..b", "A.b", "-a.b", "a-.b", "a/b", "a b", "ä.b", long.as_str()] {
+            assert_eq!(text.parse::<Prefix>(), Err(KeyError::PrefixSyntax(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn prefixes_of_kubernetes_are_refused_and_look_alikes_are_not() {
+        for text in ["kubernetes.io", "node-role.kubernetes.io", "k8s.io", "x.k8s.io"] {
+            assert!(matches!(text.parse::<Prefix>(), Err(KeyError::PrefixReserved { .. })), "{text}");
+        }
+        for text in ["mykubernetes.io", "k8s.io.example.com", "k8s.haim.dev", "facts"] {
+            assert!(text.parse::<Prefix>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn generations_are_label_values_and_not_saved() {
+        for text in ["2", "2026-11-22", "v1.2_a"] {
+            assert_eq!(text.parse::<Generation>().unwrap().as_str(), text);
+        }
+        for text in ["", "-1", "1-", "a b", "a/b", &"a".repeat(64)] {
+            assert_eq!(text.parse::<Generation>(), Err(KeyError::GenerationSyntax(text.to_owned())));
+        }
+        assert_eq!("saved".parse::<Generation>(), Err(KeyError::GenerationReserved));
+    }
+}

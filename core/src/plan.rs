@@ -1,0 +1,117 @@
+//! The pure result of a report: which annotations and labels of the Node are set, and which are deleted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{Collector, DoneMark, Outcome, Prefix, Report};
+
+/// Key to value; `None` deletes the key, which is harmless where it does not exist.
+pub type Changes = BTreeMap<String, Option<String>>;
+
+/// What one run writes on its Node.
+///
+/// A collector that is done sets the facts it yielded, deletes those it declares or retired and did not yield, deletes its
+/// error and sets its done label, all in the same patch. A collector that failed sets its error and touches nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    annotations: Changes,
+    labels: Changes,
+}
+
+impl Plan {
+    /// The changes that a report calls for.
+    pub fn new(report: &Report, prefix: &Prefix, mark: &DoneMark) -> Self {
+        let mut plan = Self { annotations: Changes::new(), labels: Changes::new() };
+        for entry in report.entries() {
+            let name = entry.collector.name;
+            plan.annotations.insert(prefix.error(name), entry.outcome.error());
+            let value: &dyn Fn(Option<&str>) -> Option<String> = match &entry.outcome {
+                Outcome::Collected(facts) => &|fact| facts.get(fact).map(str::to_owned),
+                Outcome::NotApplicable(_) => &|_| None,
+                Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => continue,
+            };
+            for fact in facts_ever(entry.collector) {
+                plan.annotations.insert(prefix.fact(name, fact), value(fact));
+            }
+            plan.labels.insert(prefix.done(name), Some(mark.label_value().to_owned()));
+        }
+        plan
+    }
+
+    /// The annotations that change.
+    pub fn annotations(&self) -> &Changes {
+        &self.annotations
+    }
+
+    /// The labels that change.
+    pub fn labels(&self) -> &Changes {
+        &self.labels
+    }
+
+    /// The body of the merge patch.
+    pub fn patch(&self) -> Value {
+        let mut metadata = json!({ "annotations": self.annotations });
+        if !self.labels.is_empty() {
+            metadata["labels"] = json!(self.labels);
+        }
+        json!({ "metadata": metadata })
+    }
+
+    /// Holds the plan against what the API server says it stored: anything else was changed on the way, by a mutating webhook
+    /// or policy.
+    pub fn compare(
+        &self,
+        annotations: &BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
+    ) -> Vec<Difference> {
+        let differs = |kind, planned: &Changes, stored: &BTreeMap<String, String>| -> Vec<Difference> {
+            planned
+                .iter()
+                .filter(|(key, value)| stored.get(*key) != value.as_ref())
+                .map(|(key, value)| Difference { kind, key: key.clone(), planned: value.clone() })
+                .collect()
+        };
+        let mut differences = differs(KeyKind::Label, &self.labels, labels);
+        differences.extend(differs(KeyKind::Annotation, &self.annotations, annotations));
+        differences
+    }
+}
+
+/// Every fact that any version of the collector may have written.
+fn facts_ever(collector: &Collector) -> impl Iterator<Item = Option<&'static str>> {
+    std::iter::once(None).chain(collector.named_facts().map(Some))
+}
+
+/// A key that is not on the Node as it was planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Where the key belongs.
+    pub kind: KeyKind,
+    /// The key.
+    pub key: String,
+    /// The value that was planned; `None` if the key was to be deleted.
+    pub planned: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            KeyKind::Annotation => "annotation",
+            KeyKind::Label => "label",
+        };
+        let state = if self.planned.is_some() { "was not stored as sent" } else { "was not deleted" };
+        write!(f, "{kind} `{}` {state}", self.key)
+    }
+}
+
+/// The two maps of an object's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// In `metadata.annotations`.
+    Annotation,
+    /// In `metadata.labels`.
+    Label,
+}

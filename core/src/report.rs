@@ -1,0 +1,175 @@
+//! What became of each collector in one run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::fact::{MAX_RUN_BYTES, clean};
+use crate::key::fact_name;
+use crate::{CollectError, Collector, Facts};
+
+/// Longest text of a failure on the Node, in bytes.
+pub const MAX_ERROR_BYTES: usize = 512;
+
+/// All outcomes of one run, in order of the collectors' names.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Report {
+    entries: Vec<Entry>,
+}
+
+impl Report {
+    /// Sorts the entries, and holds all values together to [`MAX_RUN_BYTES`]: collectors beyond it count as failed.
+    pub fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.collector.name);
+        let mut bytes = 0;
+        for entry in &mut entries {
+            if let Outcome::Collected(facts) = &entry.outcome {
+                if bytes + facts.bytes() > MAX_RUN_BYTES {
+                    let message =
+                        format!("the facts of all collectors together exceed {MAX_RUN_BYTES} bytes");
+                    entry.outcome =
+                        Outcome::failed(&CollectError::new(message).hint("select fewer collectors"));
+                } else {
+                    bytes += facts.bytes();
+                }
+            }
+        }
+        Self { entries }
+    }
+
+    /// The entries in order of name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries of collectors that are not done.
+    pub fn failures(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.outcome.is_done())
+    }
+}
+
+/// One collector's part of a report.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Who ran.
+    pub collector: &'static Collector,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How often it was started.
+    pub attempts: u32,
+    /// How long it took, retries included.
+    pub duration: Duration,
+}
+
+/// What became of a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There are facts.
+    Collected(Facts),
+    /// The facts do not exist on this node, and why. A success.
+    NotApplicable(String),
+    /// It said what went wrong.
+    Failed {
+        /// The error and its causes.
+        error: String,
+        /// What the operator can do.
+        hint: Option<String>,
+    },
+    /// It did not answer in time. The limit is the configured one, so that the text is the same each time.
+    TimedOut(TimeLimit),
+    /// It has a defect.
+    Panicked(String),
+}
+
+/// The bound that ended a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// Its own timeout.
+    Timeout(Duration),
+    /// The time that a run has for collecting.
+    CollectBudget(Duration),
+}
+
+impl fmt::Display for TimeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(limit) => write!(f, "timed out after {limit:?}"),
+            Self::CollectBudget(limit) => {
+                write!(f, "not finished when the collect budget of {limit:?} ended")
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// A failure as the collector described it.
+    pub fn failed(error: &CollectError) -> Self {
+        Self::Failed {
+            error: clean(&error.chain(), MAX_ERROR_BYTES),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
+
+    /// Whether the node is done with this collector.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Collected(_) | Self::NotApplicable(_))
+    }
+
+    /// The word for the outcome in reports and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Collected(_) => "collected",
+            Self::NotApplicable(_) => "not-applicable",
+            Self::Failed { .. } => "failed",
+            Self::TimedOut(_) => "timed-out",
+            Self::Panicked(_) => "panicked",
+        }
+    }
+
+    /// The text of a failure, bounded, as it is written on the Node; `None` for a success.
+    pub fn error(&self) -> Option<String> {
+        let text = match self {
+            Self::Collected(_) | Self::NotApplicable(_) => return None,
+            Self::Failed { error, .. } => error.clone(),
+            Self::TimedOut(limit) => limit.to_string(),
+            Self::Panicked(message) => format!("panicked: {message}"),
+        };
+        Some(clean(&text, MAX_ERROR_BYTES))
+    }
+
+    /// What the operator can do about a failure.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Failed { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_map(None)?;
+        entry.serialize_entry("collector", self.collector.name)?;
+        entry.serialize_entry("outcome", self.outcome.as_str())?;
+        match &self.outcome {
+            Outcome::Collected(facts) => {
+                let named = facts.iter().map(|(name, value)| (fact_name(self.collector.name, name), value));
+                entry.serialize_entry("facts", &named.collect::<BTreeMap<_, _>>())?;
+            }
+            Outcome::NotApplicable(reason) => entry.serialize_entry("reason", reason)?,
+            Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => {
+                entry.serialize_entry("error", &self.outcome.error())?;
+            }
+        }
+        if let Some(hint) = self.outcome.hint() {
+            entry.serialize_entry("hint", hint)?;
+        }
+        entry.serialize_entry("attempts", &self.attempts)?;
+        entry.serialize_entry("milliseconds", &self.duration.as_millis())?;
+        entry.end()
+    }
+}

@@ -1,0 +1,140 @@
+//! Runs the selected collectors at once, each within its own time, and makes a report of whatever happens.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use crate::report::TimeLimit;
+use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome, Report, Selection};
+
+/// How often a retryable failure is tried again within the collector's timeout, and how long between tries.
+///
+/// A node that starts may wait seconds for its network, so a few tries pay; beyond that the kubelet's restart is the retry.
+const RETRIES: usize = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Runs collectors. Nothing that a collector does fails the run: it ends as its entry in the report.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner {
+    /// How long all collectors together may take.
+    pub collect_budget: Duration,
+}
+
+impl Runner {
+    /// Runs all selected collectors at once and waits until each is done or out of time.
+    ///
+    /// A blocking read that never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it.
+    pub async fn run(&self, selection: &Selection, cx: Arc<Context>) -> Report {
+        let mut running = JoinSet::new();
+        for collector in selection.iter() {
+            running.spawn(run_one(collector, Arc::clone(&cx), self.collect_budget));
+        }
+        Report::new(running.join_all().await)
+    }
+}
+
+async fn run_one(collector: &'static Collector, cx: Arc<Context>, collect_budget: Duration) -> Entry {
+    let started = Instant::now();
+    let attempts = AtomicU32::new(0);
+    let limit = if collector.timeout <= collect_budget {
+        TimeLimit::Timeout(collector.timeout)
+    } else {
+        TimeLimit::CollectBudget(collect_budget)
+    };
+    // What the last try said is worth more to the operator than "timed out".
+    let mut last_error = None;
+    let tries = (|| {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        attempt(collector, Arc::clone(&cx))
+    })
+    .retry(pauses())
+    .when(Failure::is_retryable)
+    .notify(|failure, pause| {
+        let Failure::Collect(error) = failure else { return };
+        debug!(collector = collector.name, error = error.chain(), ?pause, "trying again");
+        last_error = Some(Outcome::failed(error));
+    });
+    let outcome = match timeout(collector.timeout.min(collect_budget), tries).await {
+        Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
+        Ok(Ok(Collected::NotApplicable(reason))) => Outcome::NotApplicable(reason),
+        Ok(Err(Failure::Collect(error))) => Outcome::failed(&error),
+        Ok(Err(Failure::Panicked(message))) => Outcome::Panicked(message),
+        Err(_) => last_error.unwrap_or(Outcome::TimedOut(limit)),
+    };
+    let entry = Entry { collector, outcome, attempts: attempts.into_inner(), duration: started.elapsed() };
+    log(&entry);
+    entry
+}
+
+/// Starts the collector once, as a task or thread of its own, so that a panic ends there.
+async fn attempt(collector: &'static Collector, cx: Arc<Context>) -> Result<Collected, Failure> {
+    // Dropping the set at a timeout aborts the task; a thread goes on and is abandoned.
+    let mut started = JoinSet::new();
+    match collector.collect {
+        Collect::Blocking(collect) => started.spawn_blocking(move || collect(&cx)),
+        Collect::Async(collect) => started.spawn(async move { collect(&cx).await }),
+    };
+    match started.join_next().await.expect("one was started")?? {
+        Collected::Facts(facts) => Ok(Collected::Facts(facts.conform(collector)?)),
+        not_applicable @ Collected::NotApplicable(_) => Ok(not_applicable),
+    }
+}
+
+/// How one try failed.
+enum Failure {
+    Collect(CollectError),
+    Panicked(String),
+}
+
+impl Failure {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Collect(error) if error.is_retryable())
+    }
+}
+
+impl From<CollectError> for Failure {
+    fn from(error: CollectError) -> Self {
+        Self::Collect(error)
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(payload) => Self::Panicked(panic_message(payload.as_ref())),
+            // Nobody aborts a task that is still waited for.
+            Err(error) => Self::Panicked(error.to_string()),
+        }
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+fn pauses() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(RETRIES).with_jitter()
+}
+
+fn log(entry: &Entry) {
+    let Entry { collector, outcome, attempts, duration } = entry;
+    let (collector, kind) = (collector.name, outcome.as_str());
+    let milliseconds = duration.as_millis();
+    match (outcome, outcome.error()) {
+        (_, Some(error)) => {
+            let hint = outcome.hint();
+            warn!(collector, outcome = kind, error, hint, attempts, milliseconds, "collector is not done");
+        }
+        (Outcome::NotApplicable(reason), None) => {
+            info!(collector, outcome = kind, reason, milliseconds, "collector is done");
+        }
+        (_, None) => info!(collector, outcome = kind, milliseconds, "collector is done"),
+    }
+}

@@ -75,7 +75,7 @@ impl FromStr for Prefix {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if text.len() > 253 || !text.split('.').all(is_dns_label) {
+        if !is_dns_subdomain(text) {
             return Err(KeyError::PrefixSyntax(text.to_owned()));
         }
         for owner in ["kubernetes.io", "k8s.io"] {
@@ -144,6 +144,11 @@ impl FromStr for Generation {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// Whether the text is a DNS subdomain as Kubernetes wants it for prefixes and for the names of nodes.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
 /// Whether the text is a lower-case DNS label: letters, digits and inner hyphens. Kebab-case names obey the same rule.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::report::TimeLimit;
 use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome, Report, Selection};
@@ -133,8 +133,8 @@ fn log(entry: &Entry) {
             warn!(collector, outcome = kind, error, hint, attempts, milliseconds, "collector is not done");
         }
         (Outcome::NotApplicable(reason), None) => {
-            info!(collector, outcome = kind, reason, milliseconds, "collector is done");
+            debug!(collector, outcome = kind, reason, milliseconds, "collector is done");
         }
-        (_, None) => info!(collector, outcome = kind, milliseconds, "collector is done"),
+        (_, None) => debug!(collector, outcome = kind, milliseconds, "collector is done"),
     }
 }

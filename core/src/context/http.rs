@@ -108,13 +108,3 @@ impl HttpError {
         matches!(self, Self::Connect(_) | Self::Timeout)
     }
 }
-
-/// The client of a context without a network.
-#[derive(Debug)]
-pub(super) struct Offline;
-
-impl HttpClient for Offline {
-    fn send(&self, _: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        Box::pin(async { Err(HttpError::Connect("there is no network".into())) })
-    }
-}

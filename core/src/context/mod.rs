@@ -4,6 +4,7 @@ mod environment;
 mod host;
 mod http;
 mod resolver;
+mod unconnected;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ pub use environment::Environment;
 pub use host::{HostError, HostRoot};
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
+pub use unconnected::Unconnected;
 
 /// Everything a collector gets. A collector opens no path, socket or environment variable by itself.
 #[derive(Debug)]
@@ -31,11 +33,12 @@ pub struct Context {
 impl Context {
     /// A context whose network answers every request with "not connected": for collectors that only read files.
     pub fn offline(host: HostRoot, environment: Environment) -> Self {
+        let network = Arc::new(Unconnected("there is no network"));
         Self {
             host,
             environment,
-            http: Arc::new(http::Offline),
-            resolver: Arc::new(resolver::Offline),
+            http: network.clone(),
+            resolver: network,
             started_at: SystemTime::UNIX_EPOCH,
         }
     }

@@ -40,17 +40,3 @@ impl ResolveError {
         matches!(self, Self::Failed { .. })
     }
 }
-
-/// The resolver of a context without a network.
-#[derive(Debug)]
-pub(super) struct Offline;
-
-impl Resolver for Offline {
-    fn addresses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>> {
-        Box::pin(async { Err(ResolveError::Unconfigured("there is no network".into())) })
-    }
-
-    fn names(&self, _: IpAddr) -> BoxFuture<'_, Result<Vec<String>, ResolveError>> {
-        Box::pin(async { Err(ResolveError::Unconfigured("there is no network".into())) })
-    }
-}

@@ -1,3 +1,9 @@
-//! The `node-annotator` binary.
+//! The `node-annotator` binary: the library half, and the collectors that are linked into it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use node_annotator_collectors as _;
+
+fn main() -> ExitCode {
+    node_annotator::main()
+}

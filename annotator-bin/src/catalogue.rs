@@ -1,0 +1,98 @@
+//! `list` and `explain`: what the registry knows, as text or JSON.
+
+use std::fmt::Write as _;
+
+use node_annotator_core::key::fact_name;
+use node_annotator_core::{Collector, Enabled, Fact, Prefix, Registry};
+use serde_json::{Value, json};
+
+use crate::output::{Format, columns};
+
+/// All collectors, a line each.
+pub fn list(registry: &Registry, format: Format) -> String {
+    if format == Format::Json {
+        let prefix = Prefix::default();
+        return format!("{:#}\n", registry.iter().map(|c| to_json(c, &prefix)).collect::<Value>());
+    }
+    let rows: Vec<_> = registry
+        .iter()
+        .map(|collector| {
+            let note = if collector.enabled == Enabled::OnRequest { " (on request)" } else { "" };
+            (collector.name.to_owned(), format!("{}{note}", collector.summary))
+        })
+        .collect();
+    columns(&rows, 0)
+}
+
+/// Everything there is to know about one collector.
+pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String {
+    if format == Format::Json {
+        return format!("{:#}\n", to_json(collector, prefix));
+    }
+    let mut text = format!("{}: {}\n\n", collector.name, collector.summary);
+    let needs = if collector.needs.is_empty() {
+        "nothing".to_owned()
+    } else {
+        collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let enabled = match collector.enabled {
+        Enabled::ByDefault => "by `default`",
+        Enabled::OnRequest => "by name, or with `all`",
+    };
+    let rows = [
+        ("selected".to_owned(), enabled.to_owned()),
+        ("needs".to_owned(), needs),
+        ("pod security".to_owned(), collector.privilege_class().as_str().to_owned()),
+        ("timeout".to_owned(), format!("{:?}", collector.timeout)),
+        ("done label".to_owned(), prefix.done(collector.name)),
+    ];
+    text += &columns(&rows, 0);
+    text += "\nannotations\n";
+    for fact in collector.facts {
+        text += &explain_fact(collector, fact, prefix);
+    }
+    if !collector.variables.is_empty() {
+        text += "\nenvironment\n";
+        let rows: Vec<_> =
+            collector.variables.iter().map(|v| (v.name.to_owned(), v.summary.to_owned())).collect();
+        text += &columns(&rows, 2);
+    }
+    text
+}
+
+fn explain_fact(collector: &Collector, fact: &Fact, prefix: &Prefix) -> String {
+    let mut text = format!("  {}\n", prefix.fact(collector.name, fact.name));
+    let rows = [
+        (String::new(), fact.summary.to_owned()),
+        (String::new(), format!("{}, such as `{}`", fact.stability.as_str(), fact.example)),
+    ];
+    for (_, line) in rows {
+        writeln!(text, "      {line}").expect("a string takes what is written to it");
+    }
+    text
+}
+
+fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
+    let facts = collector.facts.iter().map(|fact| {
+        json!({
+            "name": fact_name(collector.name, fact.name),
+            "annotation": prefix.fact(collector.name, fact.name),
+            "summary": fact.summary,
+            "example": fact.example,
+            "stability": fact.stability,
+            "maxBytes": fact.max_bytes,
+        })
+    });
+    json!({
+        "name": collector.name,
+        "summary": collector.summary,
+        "enabled": collector.enabled,
+        "needs": collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "privilegeClass": collector.privilege_class(),
+        "timeoutSeconds": collector.timeout.as_secs_f64(),
+        "doneLabel": prefix.done(collector.name),
+        "facts": facts.collect::<Vec<_>>(),
+        "retired": collector.retired,
+        "variables": collector.variables,
+    })
+}

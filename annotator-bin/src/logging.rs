@@ -1,0 +1,72 @@
+//! Logs on stderr, for people or as JSON lines.
+
+use std::io::{self, IsTerminal};
+use std::panic;
+
+use clap::ValueEnum;
+use tracing::{Level, error};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line of text for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What ends the run.
+    Error,
+    /// What an operator should look at.
+    Warn,
+    /// What happened.
+    Info,
+    /// How it happened.
+    Debug,
+    /// Everything, other libraries' logs included. Bodies of metadata services never.
+    Trace,
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Starts logging, and sends panics there: one that is caught ends as a collector's outcome, not as loose text on stderr.
+pub(crate) fn start(format: LogFormat, level: LogLevel) {
+    let ours = Level::from(level);
+    let filter = match level {
+        LogLevel::Trace => Targets::new().with_default(ours),
+        _ => Targets::new().with_default(Level::ERROR).with_target("node_annotator", ours),
+    };
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let layer = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_ansi(use_color()).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        error!(location, "panicked: {message}");
+    }));
+}
+
+/// Color for terminals, unless `NO_COLOR` says otherwise.
+fn use_color() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,110 @@
+//! HTTP for metadata services: HTTP/1.1 in the clear, no proxy, no redirects, a capped body.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioExecutor;
+use node_annotator_core::BoxFuture;
+use node_annotator_core::context::{
+    HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, ResolveError, Resolver,
+};
+use tower::Service;
+
+/// The client behind the collectors' context.
+///
+/// It never reads proxy variables: a metadata service is link-local, and a proxy would answer for another machine.
+#[derive(Debug)]
+pub struct MetadataClient {
+    resolver: Arc<dyn Resolver>,
+}
+
+impl MetadataClient {
+    /// A client that resolves host names with `resolver`.
+    pub fn new(resolver: Arc<dyn Resolver>) -> Self {
+        Self { resolver }
+    }
+}
+
+impl HttpClient for MetadataClient {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        Box::pin(async move {
+            let timeout = request.timeout;
+            tokio::time::timeout(timeout, exchange(Arc::clone(&self.resolver), request))
+                .await
+                .unwrap_or(Err(HttpError::Timeout))
+        })
+    }
+}
+
+async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    let HttpRequest { method, url, headers, connect_timeout, timeout: _, max_body_bytes } = request;
+    let uri: Uri = url.parse().map_err(|_| HttpError::Address { url: url.clone() })?;
+    if uri.scheme_str() != Some("http") || uri.host().is_none() {
+        return Err(HttpError::Address { url });
+    }
+    let method = match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Put => Method::PUT,
+    };
+    let mut builder = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    let request = builder
+        .body(Empty::<hyper::body::Bytes>::new())
+        .map_err(|error| HttpError::Broken(Box::new(error)))?;
+
+    let mut connector = HttpConnector::new_with_resolver(Names(resolver));
+    connector.set_connect_timeout(Some(connect_timeout));
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let response = client.request(request).await.map_err(|error| {
+        if error.is_connect() {
+            HttpError::Connect(Box::new(error))
+        } else {
+            HttpError::Broken(Box::new(error))
+        }
+    })?;
+
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), max_body_bytes).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            HttpError::TooLong { limit: max_body_bytes }
+        } else {
+            HttpError::Broken(error)
+        }
+    })?;
+    Ok(HttpResponse { status, body: body.to_bytes().to_vec() })
+}
+
+/// The resolver seam in the shape that the connector asks for.
+#[derive(Debug, Clone)]
+struct Names(Arc<dyn Resolver>);
+
+impl Service<Name> for Names {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = ResolveError;
+    type Future = BoxFuture<'static, Result<Self::Response, ResolveError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let addresses = resolver.addresses(name.as_str()).await?;
+            // The connector puts the port in.
+            Ok(addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, 0))
+                .collect::<Vec<_>>()
+                .into_iter())
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! One run: collect, plan, publish, linger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Config;
+use node_annotator_core::error::chain;
+use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::cluster::{self, ClusterError};
+use crate::exit::Exit;
+use crate::publish::{Published, publish};
+use crate::stop::Stop;
+
+/// What to run, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The collectors.
+    pub selection: Selection,
+    /// The prefix of all keys.
+    pub prefix: Prefix,
+    /// What the done label says.
+    pub mark: DoneMark,
+    /// Where the result goes.
+    pub target: Target,
+    /// When the process has written what there is to write and ends, counted from its start.
+    pub deadline: Duration,
+    /// The part of the deadline that is kept for publishing, however long collecting takes.
+    pub publish_budget: Duration,
+    /// How long a successful run waits for SIGTERM; `None` does not wait.
+    pub linger: Option<Duration>,
+}
+
+/// Where the result of a run goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// On the Node of this name.
+    Node(String),
+    /// Nowhere: the plan is shown, and no cluster is asked.
+    DryRun,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// What the exit status will say.
+    pub exit: Exit,
+    /// The outcomes; `None` if the run was stopped while collecting.
+    pub report: Option<Report>,
+    /// What was to be written.
+    pub plan: Option<Plan>,
+    /// What the API server stored; `None` if nothing was written.
+    pub published: Option<Published>,
+    /// Why nothing was written, and what to do about it.
+    pub error: Option<(String, &'static str)>,
+}
+
+/// Collects and publishes. `connect` is not called before there is something to write.
+///
+/// The future is done by the deadline at the latest, whatever a collector or the API server does.
+pub async fn run(
+    settings: &Settings,
+    cx: Arc<Context>,
+    connect: impl AsyncFnOnce() -> Result<Config, ClusterError>,
+    stop: &Stop,
+) -> Finished {
+    let deadline = Instant::now() + settings.deadline;
+    let runner = Runner { collect_budget: settings.deadline.saturating_sub(settings.publish_budget) };
+    let report = tokio::select! {
+        report = runner.run(&settings.selection, cx) => report,
+        () = stop.requested() => return stopped_while_collecting(),
+    };
+    let plan = Plan::new(&report, &settings.prefix, &settings.mark);
+    let published = match &settings.target {
+        Target::DryRun => Ok(None),
+        Target::Node(_) if stop.is_requested() => return stopped_while_collecting(),
+        Target::Node(node) => write(node, &plan, connect, deadline, stop).await.map(Some),
+    };
+    let (exit, published, error) = match published {
+        Ok(published) if report.failures().next().is_none() => (Exit::Done, published, None),
+        Ok(published) => (Exit::SomeFailed, published, None),
+        Err((message, hint)) => {
+            error!(hint, "{message}");
+            (Exit::NotPublished, None, Some((message, hint)))
+        }
+    };
+    Finished { exit, report: Some(report), plan: Some(plan), published, error }
+}
+
+async fn write(
+    node: &str,
+    plan: &Plan,
+    connect: impl AsyncFnOnce() -> Result<Config, ClusterError>,
+    deadline: Instant,
+    stop: &Stop,
+) -> Result<Published, (String, &'static str)> {
+    let config = connect().await.map_err(|error| (chain(&error), error.hint()))?;
+    let client = cluster::client(config).map_err(|error| {
+        let message = format!("cannot set up the connection: {}", chain(&error));
+        (message, "check the certificates and the server address of the kubeconfig or service account")
+    })?;
+    publish(client, node, plan, deadline, stop).await.map_err(|error| (error.to_string(), error.hint()))
+}
+
+fn stopped_while_collecting() -> Finished {
+    let message = "stopped before anything was written".to_owned();
+    warn!("{message}");
+    Finished {
+        exit: Exit::NotPublished,
+        report: None,
+        plan: None,
+        published: None,
+        error: Some((message, "the next run starts again")),
+    }
+}
+
+/// Waits for the DaemonSet controller to take the pod away, so that the kubelet sees no exit that it would answer with a restart.
+///
+/// The wait is bounded, and the bound varies by a tenth, so that a fleet whose labels were all taken away does not come back
+/// in one moment.
+pub async fn linger(limit: Duration, stop: &Stop) {
+    let limit = limit.mul_f64(0.9 + 0.2 * fastrand::f64());
+    info!(seconds = limit.as_secs(), "done; waiting to be taken away");
+    tokio::select! {
+        () = stop.requested() => info!("taken away"),
+        () = tokio::time::sleep(limit) => {
+            warn!(
+                "nobody took this pod away: the done label was removed, or the DaemonSet's affinity is not keyed on it; \
+                 the next run repairs what was lost"
+            );
+        }
+    }
+}

@@ -121,3 +121,43 @@ impl PrivilegeClass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Facts, Stability};
+
+    const FACTS: &[Fact] = &[
+        Fact::primary("A number", "42", Stability::Immutable),
+        Fact::named("extra", "Another", "23", Stability::Immutable),
+    ];
+
+    fn needing(needs: &'static [Need]) -> Collector {
+        Collector {
+            name: "fake",
+            summary: "A fake",
+            facts: FACTS,
+            retired: &["gone"],
+            needs,
+            variables: &[],
+            timeout: Duration::from_secs(1),
+            enabled: Enabled::ByDefault,
+            collect: Collect::Blocking(|_| Ok(Facts::new("42").into())),
+        }
+    }
+
+    #[test]
+    fn only_what_pod_security_would_refuse_is_privileged() {
+        for needs in [&[][..], &[Need::MetadataService, Need::Dns]] {
+            assert_eq!(needing(needs).privilege_class(), PrivilegeClass::Restricted);
+        }
+        for needs in [&[Need::Dns, Need::HostNetwork][..], &[Need::HostPath("/boot")]] {
+            assert_eq!(needing(needs).privilege_class(), PrivilegeClass::Privileged);
+        }
+    }
+
+    #[test]
+    fn retired_facts_are_still_named() {
+        assert_eq!(needing(&[]).named_facts().collect::<Vec<_>>(), ["extra", "gone"]);
+    }
+}

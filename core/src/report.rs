@@ -11,7 +11,7 @@ use crate::fact::{MAX_RUN_BYTES, clean};
 use crate::key::fact_name;
 use crate::{CollectError, Collector, Facts};
 
-/// Longest text of a failure on the Node, in bytes.
+/// Longest text of a failure, of a hint, and of the reason why facts are not applicable, in bytes.
 pub const MAX_ERROR_BYTES: usize = 512;
 
 /// All outcomes of one run, in order of the collectors' names.
@@ -110,8 +110,13 @@ impl Outcome {
     pub fn failed(error: &CollectError) -> Self {
         Self::Failed {
             error: clean(&error.chain(), MAX_ERROR_BYTES),
-            hint: error.hint_text().map(str::to_owned),
+            hint: error.hint_text().map(|hint| clean(hint, MAX_ERROR_BYTES)),
         }
+    }
+
+    /// A success without facts. The reason may quote firmware, and is cleaned like a value.
+    pub fn not_applicable(reason: &str) -> Self {
+        Self::NotApplicable(clean(reason, MAX_ERROR_BYTES))
     }
 
     /// Whether the node is done with this collector.

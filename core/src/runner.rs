@@ -62,7 +62,7 @@ async fn run_one(collector: &'static Collector, cx: Arc<Context>, collect_budget
     });
     let outcome = match timeout(collector.timeout.min(collect_budget), tries).await {
         Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
-        Ok(Ok(Collected::NotApplicable(reason))) => Outcome::NotApplicable(reason),
+        Ok(Ok(Collected::NotApplicable(reason))) => Outcome::not_applicable(&reason),
         Ok(Err(Failure::Collect(error))) => Outcome::failed(&error),
         Ok(Err(Failure::Panicked(message))) => Outcome::Panicked(message),
         Err(_) => last_error.unwrap_or(Outcome::TimedOut(limit)),

@@ -91,8 +91,8 @@ pub enum SelectionError {
         /// All names.
         valid: String,
     },
-    /// The list takes away all that it names.
-    #[error("`{text}` selects nothing: it takes away all that it names")]
+    /// Nothing is left of what the list names.
+    #[error("`{text}` selects nothing: what it names is taken away or not on by default")]
     Nothing {
         /// The list.
         text: String,

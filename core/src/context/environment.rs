@@ -18,3 +18,15 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_to_nothing_is_unset() {
+        let environment = Environment::from_iter([("A", "1"), ("B", ""), ("C", " \n")]);
+        let values = ["A", "B", "C", "D"].map(|name| environment.get(name));
+        assert_eq!(values, [Some("1"), None, None, None]);
+    }
+}

@@ -9,7 +9,9 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The root below which the host's /proc, /sys and /etc are found.
 ///
-/// Paths are given as on the host, `/proc/cpuinfo`. All reads are blocking.
+/// Paths are given as on the host, `/proc/cpuinfo`. All reads are blocking: an async collector does them in [`blocking`].
+///
+/// [`blocking`]: HostRoot::blocking
 #[derive(Debug, Clone)]
 pub struct HostRoot(PathBuf);
 
@@ -67,6 +69,21 @@ impl HostRoot {
         match tokio::task::spawn_blocking(move || read(&host)).await {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Reads on a thread of its own, so that an async collector does not stall the others.
+    ///
+    /// Dropping the future abandons a read that never returns.
+    pub async fn blocking<T: Send + 'static>(&self, read: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let host = self.clone();
+        match tokio::task::spawn_blocking(move || read(&host)).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => std::panic::resume_unwind(payload),
+                // The runtime is shutting down: nobody waits for this any more.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

@@ -108,3 +108,29 @@ impl HttpError {
         matches!(self, Self::Connect(_) | Self::Timeout)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logged_answer_does_not_show_its_body() {
+        let answer = HttpResponse { status: 200, body: b"secret".to_vec() };
+        assert_eq!(format!("{answer:?}"), "HttpResponse { status: 200, body: 6 bytes }");
+    }
+
+    #[test]
+    fn only_what_may_pass_is_retryable_and_only_silence_is_unreachable() {
+        let cause = || "broken".into();
+        let errors = [
+            (HttpError::Connect(cause()), true, true),
+            (HttpError::Timeout, true, true),
+            (HttpError::Broken(cause()), true, false),
+            (HttpError::TooLong { limit: 1 }, false, false),
+            (HttpError::Address { url: "ftp://".to_owned() }, false, false),
+        ];
+        for (error, retryable, unreachable) in errors {
+            assert_eq!((error.is_retryable(), error.is_unreachable()), (retryable, unreachable), "{error}");
+        }
+    }
+}

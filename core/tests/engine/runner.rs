@@ -1,0 +1,225 @@
+//! Collectors that behave and collectors that do not, on a paused clock where no thread has to be kept waiting.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use node_annotator_core::context::HttpError;
+use node_annotator_core::report::TimeLimit;
+use node_annotator_core::{Collector, Context, Entry, Facts, Outcome, Report, Runner};
+use tokio::time::Instant;
+
+use crate::fakes::{self, Reply};
+use crate::fakes::{
+    ABSENT, ASK, EMPTY, FAIL, HANG_LONG, HANG_SHORT, SLOW_A, SLOW_B, STUCK, UNDECLARED, VALUE,
+};
+use crate::fakes::{
+    PANIC_ODD, PANIC_TASK_STR, PANIC_TASK_STRING, PANIC_THREAD_STR, PANIC_THREAD_STRING, VALUE_FILE,
+};
+
+const BUDGET: Duration = Duration::from_mins(1);
+
+async fn run_within(budget: Duration, collectors: &[&'static Collector], cx: Context) -> Report {
+    Runner { collect_budget: budget }.run(&fakes::select(collectors), Arc::new(cx)).await
+}
+
+async fn run(collectors: &[&'static Collector]) -> Report {
+    run_within(BUDGET, collectors, fakes::offline()).await
+}
+
+/// Runs the collector that asks the network.
+async fn ask(replies: impl IntoIterator<Item = Reply>) -> Entry {
+    let report = run_within(BUDGET, &[&ASK], fakes::scripted(replies)).await;
+    report.entries()[0].clone()
+}
+
+fn outcomes(report: &Report) -> Vec<(&'static str, Outcome)> {
+    report.entries().iter().map(|entry| (entry.collector.name, entry.outcome.clone())).collect()
+}
+
+fn collected() -> Outcome {
+    Outcome::Collected(Facts::new("42").with("extra", 23))
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed { error: error.to_owned(), hint: None }
+}
+
+fn timed_out(collector: &Collector) -> Outcome {
+    Outcome::TimedOut(TimeLimit::Timeout(collector.timeout))
+}
+
+fn no_answer() -> Reply {
+    Reply::Error(HttpError::Timeout)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_collector_says_ends_as_its_outcome() {
+    let report = run(&[&VALUE, &VALUE_FILE, &ABSENT, &FAIL]).await;
+    let on_fire = Outcome::Failed {
+        error: "cannot read: disk on fire".to_owned(),
+        hint: Some("call the fire brigade".to_owned()),
+    };
+    assert_eq!(
+        outcomes(&report),
+        [
+            ("absent", Outcome::NotApplicable("made by [2J Somebody".to_owned())),
+            ("fail", on_fire),
+            ("value", collected()),
+            ("value-file", collected()),
+        ]
+    );
+    assert!(report.entries().iter().all(|entry| entry.attempts == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_hanging_collector_ends_at_its_own_timeout_and_the_others_are_collected() {
+    let started = Instant::now();
+    let report = run(&[&HANG_SHORT, &HANG_LONG, &VALUE, &VALUE_FILE]).await;
+    assert_eq!(started.elapsed().as_secs(), 8, "they run at once");
+    assert_eq!(
+        outcomes(&report),
+        [
+            ("hang-long", timed_out(&HANG_LONG)),
+            ("hang-short", timed_out(&HANG_SHORT)),
+            ("value", collected()),
+            ("value-file", collected()),
+        ]
+    );
+    let seconds: Vec<_> = report.entries().iter().map(|entry| entry.duration.as_secs()).collect();
+    assert_eq!(seconds, [8, 2, 0, 0]);
+    assert_eq!(report.entries()[1].outcome.error().unwrap(), "timed out after 2s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_collect_budget_ends_what_would_take_longer() {
+    let budget = Duration::from_secs(2);
+    let started = Instant::now();
+    let report = run_within(budget, &[&HANG_SHORT, &HANG_LONG, &VALUE], fakes::offline()).await;
+    assert_eq!(started.elapsed().as_secs(), 2);
+    assert_eq!(
+        outcomes(&report),
+        [
+            ("hang-long", Outcome::TimedOut(TimeLimit::CollectBudget(budget))),
+            ("hang-short", timed_out(&HANG_SHORT)),
+            ("value", collected()),
+        ]
+    );
+    assert_eq!(
+        report.entries()[0].outcome.error().unwrap(),
+        "not finished when the collect budget of 2s ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_as_the_entry_of_its_collector() {
+    let report = run(&[
+        &PANIC_TASK_STR,
+        &PANIC_TASK_STRING,
+        &PANIC_THREAD_STR,
+        &PANIC_THREAD_STRING,
+        &PANIC_ODD,
+        &VALUE,
+    ])
+    .await;
+    let panicked = |message: &str| Outcome::Panicked(message.to_owned());
+    assert_eq!(
+        outcomes(&report),
+        [
+            ("panic-odd", panicked("no message")),
+            ("panic-task-str", panicked("literal")),
+            ("panic-task-string", panicked("owned")),
+            ("panic-thread-str", panicked("literal")),
+            ("panic-thread-string", panicked("owned")),
+            ("value", collected()),
+        ]
+    );
+    assert_eq!(report.entries()[1].outcome.error().unwrap(), "panicked: literal");
+    assert!(report.entries().iter().all(|entry| entry.attempts == 1), "a defect does not pass");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_contradicts_the_declaration_fails() {
+    let report = run(&[&UNDECLARED, &EMPTY]).await;
+    assert_eq!(
+        outcomes(&report),
+        [
+            ("empty", failed("the primary fact is empty")),
+            ("undeclared", failed("yields the fact `surprise`, which it does not declare")),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again() {
+    let entry = ask([no_answer(), no_answer(), Reply::Body("42\n")]).await;
+    assert_eq!(entry.outcome, Outcome::Collected(Facts::new("42")));
+    assert_eq!(entry.attempts, 3);
+    assert!(entry.duration >= Duration::from_millis(250 + 500), "{:?}", entry.duration);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_pass_is_given_up_with_what_was_said() {
+    let entry = ask((0..4).map(|_| no_answer())).await;
+    assert_eq!(entry.outcome, failed("no answer in time"));
+    assert_eq!(entry.attempts, 4);
+    assert!(entry.duration < ASK.timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_will_not_pass_is_not_tried_again() {
+    let entry = ask([Reply::Error(HttpError::TooLong { limit: 5 })]).await;
+    assert_eq!(entry.outcome, failed("the answer is longer than 5 bytes"));
+    assert_eq!(entry.attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_error_says_more_than_a_timeout() {
+    let refused = Reply::Error(HttpError::Connect("refused".into()));
+    let entry = ask([no_answer(), refused, Reply::Never]).await;
+    assert_eq!(entry.outcome, failed("cannot connect: refused"));
+    assert_eq!((entry.attempts, entry.duration.as_secs()), (3, ASK.timeout.as_secs()));
+
+    let entry = ask([Reply::Never]).await;
+    assert_eq!(entry.outcome, timed_out(&ASK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_is_in_order_of_name_and_not_of_arrival() {
+    let report = run(&[&SLOW_A, &SLOW_B, &VALUE]).await;
+    let names: Vec<_> = report.entries().iter().map(|entry| entry.collector.name).collect();
+    assert_eq!(names, ["slow-a", "slow-b", "value"]);
+    let seconds: Vec<_> = report.entries().iter().map(|entry| entry.duration.as_secs()).collect();
+    assert_eq!(seconds, [3, 1, 0]);
+}
+
+/// An error is written on the Node: were its text to change from run to run, the Node would.
+#[tokio::test(start_paused = true)]
+async fn failing_again_in_the_same_way_is_told_in_the_same_words() {
+    let errors = async || {
+        let collectors =
+            [&ASK, &EMPTY, &FAIL, &HANG_LONG, &HANG_SHORT, &PANIC_ODD, &PANIC_TASK_STRING, &UNDECLARED];
+        let replies = [no_answer(), Reply::Error(HttpError::Connect("refused".into())), Reply::Never];
+        let report = run_within(Duration::from_secs(5), &collectors, fakes::scripted(replies)).await;
+        let errors: Vec<_> = report.entries().iter().map(|entry| entry.outcome.error().unwrap()).collect();
+        errors
+    };
+    assert_eq!(errors().await, errors().await);
+}
+
+/// On the real clock and in a thread of its own, so that a run that waits for the read is seen and not waited for.
+#[test]
+fn a_read_that_never_returns_does_not_hold_up_the_run() {
+    let (send, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let report = runtime.block_on(run(&[&STUCK, &VALUE, &VALUE_FILE]));
+        runtime.shutdown_background();
+        send.send(report).unwrap();
+    });
+    let report = received.recv_timeout(Duration::from_secs(20)).expect("the run returns");
+    assert_eq!(
+        outcomes(&report),
+        [("stuck", timed_out(&STUCK)), ("value", collected()), ("value-file", collected())]
+    );
+}

@@ -133,4 +133,13 @@ mod tests {
         let error = host.read("/src").unwrap_err();
         assert_eq!(error.to_string(), "cannot read `/src`");
     }
+
+    #[tokio::test]
+    async fn a_blocking_read_hands_back_its_value_and_its_panic() {
+        let host = HostRoot::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(host.blocking(|host| host.exists("/src")).await);
+        let read = tokio::spawn(async move { host.blocking(|_| panic!("torn page")).await });
+        let payload = read.await.unwrap_err().into_panic();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"torn page"));
+    }
 }

@@ -1,0 +1,134 @@
+//! `cpu-model`: what the CPUs are, and how many there are of them.
+//!
+//! Reads `/proc/cpuinfo`, whose shape differs by architecture, and the topology in sysfs. x86 and arm64 yield all they have;
+//! s390x, ppc64le, riscv and whatever else prints a `model name` yield the model and a few facts. Where the kernel names
+//! processors but no model, the collector is not applicable.
+
+mod arm;
+mod cpuinfo;
+mod elsewhere;
+mod topology;
+mod x86;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use node_annotator_core::{
+    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Stability, register,
+};
+
+use cpuinfo::{Cpu, Description};
+use topology::Topology;
+
+/// The collector.
+pub static CPU_MODEL: Collector = Collector {
+    name: "cpu-model",
+    summary: "Model, instruction set level and topology of the CPUs",
+    facts: &[
+        Fact::primary(
+            "model name; several models, as on boards with big and little cores, sorted and joined by ` + `; \
+             `arm-0x41-0xd8e` (implementer and part) for an arm64 core without a known name; generic in some VMs",
+            "AMD EPYC 7763 64-Core Processor",
+            Stability::PerBoot,
+        ),
+        Fact::named(
+            "vendor",
+            "vendor: as the CPU spells it on x86, the implementer's name on arm64",
+            "AuthenticAMD",
+            Stability::PerBoot,
+        ),
+        Fact::named("family", "CPU family on x86, decimal", "25", Stability::PerBoot),
+        Fact::named(
+            "model-id",
+            "model number: decimal on x86, the part on arm64 (`0xd0c`), the machine type on s390x",
+            "1",
+            Stability::PerBoot,
+        ),
+        Fact::named(
+            "stepping",
+            "stepping: decimal on x86, variant and revision on arm64 (`r3p1`), the revision on ppc64le",
+            "1",
+            Stability::PerBoot,
+        ),
+        Fact::named(
+            "microcode",
+            "microcode revision on x86, hexadecimal; in a VM what the hypervisor tells",
+            "0xa0011d5",
+            Stability::Dynamic,
+        ),
+        Fact::named(
+            "isa-level",
+            "highest x86-64 psABI level that all CPUs reach: `x86-64-v1` to `x86-64-v4`",
+            "x86-64-v3",
+            Stability::PerBoot,
+        ),
+        Fact::named("sockets", "packages with an online CPU, decimal", "2", Stability::Dynamic),
+        Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic),
+        Fact::named(
+            "threads-per-core",
+            "online CPUs of the core that has the most, decimal",
+            "2",
+            Stability::Dynamic,
+        ),
+    ],
+    retired: &[],
+    needs: &[],
+    variables: &[],
+    timeout: Duration::from_secs(5),
+    enabled: Enabled::ByDefault,
+    collect: Collect::Blocking(collect),
+};
+
+register!(CPU_MODEL);
+
+fn collect(cx: &Context) -> Result<Collected, CollectError> {
+    let Some(facts) = parse(&cx.host.read("/proc/cpuinfo")?)? else {
+        return Ok(Collected::not_applicable("`/proc/cpuinfo` names no model on this architecture"));
+    };
+    let Topology { sockets, cores, threads_per_core } = Topology::read(&cx.host)?;
+    Ok(facts
+        .with_some("sockets", sockets)
+        .with_some("cores", cores)
+        .with_some("threads-per-core", threads_per_core)
+        .into())
+}
+
+/// The facts of `/proc/cpuinfo`; `None` if it describes processors and names no model.
+///
+/// A fact on which the CPUs do not agree is left out, but for the model, which is then a set, and the instruction set level,
+/// which is then the lowest.
+fn parse(text: &str) -> Result<Option<Facts>, CollectError> {
+    let cpus = cpuinfo::cpus(text);
+    if cpus.is_empty() {
+        return Err(CollectError::new("`/proc/cpuinfo` describes no processor"));
+    }
+    let described: Vec<_> = cpus.iter().filter_map(describe).collect();
+    let models: BTreeSet<_> = described.iter().map(|cpu| cpu.model.as_str()).collect();
+    if models.is_empty() {
+        return Ok(None);
+    }
+    let models: Vec<_> = models.into_iter().collect();
+    let agreed = |fact: fn(&Description) -> &Option<String>| agreed(described.iter().map(fact));
+    Ok(Some(
+        Facts::new(models.join(" + "))
+            .with_some("vendor", agreed(|cpu| &cpu.vendor))
+            .with_some("family", agreed(|cpu| &cpu.family))
+            .with_some("model-id", agreed(|cpu| &cpu.model_id))
+            .with_some("stepping", agreed(|cpu| &cpu.stepping))
+            .with_some("microcode", agreed(|cpu| &cpu.microcode))
+            .with_some("isa-level", described.iter().filter_map(|cpu| cpu.isa_level).min()),
+    ))
+}
+
+fn describe(cpu: &Cpu<'_>) -> Option<Description> {
+    arm::describe(cpu).or_else(|| x86::describe(cpu)).or_else(|| elsewhere::describe(cpu))
+}
+
+/// The value that all CPUs which have one have in common.
+fn agreed<'a>(values: impl Iterator<Item = &'a Option<String>>) -> Option<&'a str> {
+    let distinct: BTreeSet<_> = values.flatten().map(String::as_str).collect();
+    if distinct.len() == 1 { distinct.into_iter().next() } else { None }
+}
+
+#[cfg(test)]
+mod tests;

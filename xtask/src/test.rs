@@ -1,0 +1,91 @@
+//! `cargo xtask test`: everything that has to pass.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Leave out the scenarios that need a real control plane, and with them Go
+    #[arg(long)]
+    no_cluster: bool,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// One thing that has to pass.
+struct Step {
+    title: &'static str,
+    arguments: Vec<&'static str>,
+    /// Takes the filter, being made of tests.
+    filtered: bool,
+    environment: &'static [(&'static str, &'static str)],
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut times = Vec::new();
+    for step in steps(options) {
+        let (title, elapsed) = (step.title, execute(&step, options.filter.as_deref())?);
+        times.push((title, elapsed));
+    }
+    eprintln!("\nall passed");
+    for (title, elapsed) in times {
+        eprintln!("{:>7.1} s  {title}", elapsed.as_secs_f64());
+    }
+    eprintln!("{:>7.1} s  in all", started.elapsed().as_secs_f64());
+    if options.no_cluster {
+        eprintln!("left out: the scenarios on a real control plane (--no-cluster)");
+    }
+    Ok(())
+}
+
+fn steps(options: &Options) -> Vec<Step> {
+    const CLUSTER: &str = "node-annotator-tests/cluster";
+    const DENY: &[(&str, &str)] = &[("RUSTDOCFLAGS", "--deny warnings")];
+    let step = |title, arguments: &[&'static str]| Step {
+        title,
+        arguments: arguments.to_vec(),
+        filtered: arguments[0] == "test",
+        environment: DENY,
+    };
+    // Always the whole workspace: with fewer packages cargo would pick other features and compile everything again.
+    let mut steps = vec![
+        step("format", &["fmt", "--all", "--check"]),
+        step(
+            "lint",
+            &["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"],
+        ),
+        step("unit tests", &["test", "--workspace"]),
+        step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
+    ];
+    if !options.no_cluster {
+        // The scenarios start the binary as it is built, so it has to be.
+        steps.push(step("binary", &["build", "--workspace", "--bins"]));
+        steps.push(step("scenarios", &["test", "--workspace", "--features", CLUSTER, "--test", "scenarios"]));
+    }
+    steps
+}
+
+fn execute(step: &Step, filter: Option<&str>) -> anyhow::Result<Duration> {
+    eprintln!("\n== {} ==", step.title);
+    let started = Instant::now();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(&step.arguments).envs(step.environment.iter().copied()).current_dir(workspace());
+    if step.filtered {
+        command.args(filter);
+    }
+    let status = command.status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("{} did not pass\nhint: repeat it alone with `cargo {}`", step.title, step.arguments.join(" "));
+    }
+    Ok(started.elapsed())
+}
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}

@@ -1,0 +1,4 @@
+//! Scenarios on a real control plane.
+
+mod control_plane;
+mod killed;

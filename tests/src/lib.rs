@@ -1,0 +1,17 @@
+//! A real control plane, a simulated kubelet, and what scenarios need of them.
+
+pub mod audit;
+pub mod binaries;
+pub mod cluster;
+pub mod control_plane;
+pub mod guardian;
+pub mod kubelet;
+pub mod metadata;
+pub mod pin;
+mod ports;
+pub mod target;
+pub mod wait;
+
+pub use cluster::{Cluster, Options};
+pub use kubelet::NodeSpec;
+pub use target::annotator_binary;

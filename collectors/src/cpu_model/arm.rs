@@ -80,11 +80,12 @@ const CORES: &[(u64, u64, &str)] = &[
 ///
 /// A 32-bit personality also prints a `model name`, which only repeats the architecture's version.
 pub(super) fn describe(cpu: &Cpu<'_>) -> Option<Description> {
-    let implementer = cpu.hexadecimal("CPU implementer")?;
-    let part = cpu.hexadecimal("CPU part")?;
+    let field = |key, bits: u32| cpu.hexadecimal(key).filter(|value| value >> bits == 0);
+    let implementer = field("CPU implementer", 8)?;
+    let part = field("CPU part", 12)?;
     let vendor =
         IMPLEMENTERS.iter().find(|(code, _)| *code == implementer).map(|(_, name)| (*name).to_owned());
-    let stepping = match (cpu.hexadecimal("CPU variant"), cpu.decimal("CPU revision")) {
+    let stepping = match (field("CPU variant", 4), cpu.decimal("CPU revision")) {
         (Some(variant), Some(revision)) => Some(format!("r{variant}p{revision}")),
         _ => None,
     };

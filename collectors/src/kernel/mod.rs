@@ -7,7 +7,6 @@ mod taints;
 
 use std::time::Duration;
 
-use node_annotator_core::fact::MAX_DECLARED_BYTES;
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Stability, register,
 };
@@ -50,7 +49,7 @@ pub static KERNEL: Collector = Collector {
             Stability::Dynamic,
         ),
         Fact {
-            max_bytes: MAX_DECLARED_BYTES,
+            max_bytes: MAX_CMDLINE_BYTES,
             ..Fact::named(
                 "cmdline",
                 "boot parameters that are known to hold no secret (an allow-list), in order, separated by spaces",
@@ -80,6 +79,9 @@ pub static KERNEL: Collector = Collector {
 };
 
 register!(KERNEL);
+
+/// What the kernel itself takes on x86 and arm64.
+const MAX_CMDLINE_BYTES: usize = 2048;
 
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 const BUILD: &str = "/proc/sys/kernel/version";

@@ -10,11 +10,14 @@ pub(super) struct Release<'a> {
     pub(super) flavor: Option<&'a str>,
 }
 
+/// Longest release that `uname` can tell.
+const MAX_BYTES: usize = 64;
+
 impl<'a> Release<'a> {
     /// Reads one printable word that starts with two numbers; anything else is no release.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let full = text.trim();
-        if !full.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if full.len() > MAX_BYTES || !full.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
         let (major, rest) = number(full)?;
@@ -79,6 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_no_release_is_refused() {
+        assert_eq!(Release::parse(&format!("6.1.0-{}", "a".repeat(MAX_BYTES))), None);
         for text in
             ["", "\n", "6", "6.", "v6.1.0", "linux 6.1", "6.1.0 evil", "6.1.0\u{1b}[31m", "9999999999.1"]
         {

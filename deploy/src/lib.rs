@@ -1,1 +1,28 @@
-//! Typed Kubernetes manifests.
+//! Kubernetes manifests, generated from what the collectors declare.
+//!
+//! [`Settings`] say what runs and where, [`Manifests`] are the objects that follow, in the order in which they are applied.
+//! Nothing in here talks to a cluster, and nothing spells a key by itself: label, affinity and policy get theirs from
+//! [`node_annotator_core::Prefix`].
+
+pub mod affinity;
+mod base;
+mod daemon_set;
+pub mod error;
+mod folder;
+pub mod installation;
+pub mod labels;
+pub mod manifests;
+pub mod object;
+pub mod policy;
+mod render;
+pub mod settings;
+mod syntax;
+pub mod workload;
+
+pub use error::Error;
+pub use folder::Difference;
+pub use installation::Installation;
+pub use manifests::{File, Manifests};
+pub use object::Object;
+pub use settings::{DEFAULT_IMAGE, ImagePullPolicy, Layout, PolicyMode, Settings};
+pub use workload::Workload;

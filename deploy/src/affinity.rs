@@ -1,0 +1,56 @@
+//! On which nodes a DaemonSet has pods: those where one of its collectors is not done.
+
+use k8s_openapi::api::core::v1::{
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+};
+use node_annotator_core::DoneMark;
+
+use crate::{Settings, Workload};
+
+/// Nodes without a kubelet, or without host facts: a pod there would stay pending, or tell about a sandbox.
+const EXCLUSIONS: [(&str, &str); 2] =
+    [("type", "virtual-kubelet"), ("eks.amazonaws.com/compute-type", "fargate")];
+
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+/// The required node affinity of a DaemonSet: one term per collector, and each says all that must hold.
+///
+/// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller deletes the pod of a node that
+/// matches none of them any more.
+pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
+    let mut common = vec![without(settings.prefix.opt_out())];
+    common.extend(EXCLUSIONS.map(|(key, value)| other_than(key, value)));
+    if settings.exclude_control_plane {
+        common.push(without(CONTROL_PLANE));
+    }
+    let term = |done: String| {
+        let missing = match &settings.mark {
+            DoneMark::Saved => without(done),
+            // Matches nodes without the label too: one expression for new nodes and for those of another generation.
+            DoneMark::Generation(generation) => other_than(done, generation.as_str()),
+        };
+        let match_expressions = std::iter::once(missing).chain(common.iter().cloned()).collect();
+        NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
+    };
+    let done_labels = workload.collectors().iter().map(|collector| settings.prefix.done(collector.name));
+    let required = NodeSelector { node_selector_terms: done_labels.map(term).collect() };
+    Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(required),
+            ..NodeAffinity::default()
+        }),
+        ..Affinity::default()
+    }
+}
+
+fn without(key: impl Into<String>) -> NodeSelectorRequirement {
+    NodeSelectorRequirement { key: key.into(), operator: "DoesNotExist".to_owned(), values: None }
+}
+
+fn other_than(key: impl Into<String>, value: &str) -> NodeSelectorRequirement {
+    NodeSelectorRequirement {
+        key: key.into(),
+        operator: "NotIn".to_owned(),
+        values: Some(vec![value.to_owned()]),
+    }
+}

@@ -1,0 +1,194 @@
+//! The DaemonSet of a workload.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EnvVar, EnvVarSource, HostPathVolumeSource, LocalObjectReference,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecurityContext, Toleration, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use node_annotator_core::DoneMark;
+
+use crate::affinity::affinity;
+use crate::installation::PRODUCT;
+use crate::settings::OS_LABEL;
+use crate::workload::NODE_IPS;
+use crate::{Settings, Workload, labels};
+
+/// The customary user and group of images without users.
+const NOBODY: i64 = 65532;
+
+/// Longer than a PATCH that is under way when SIGTERM comes; a pod that lingers ends at once.
+const GRACE_SECONDS: i64 = 5;
+
+pub(crate) fn daemon_set(workload: &Workload, settings: &Settings) -> DaemonSet {
+    let recommended = labels::recommended(&settings.installation, workload.component());
+    DaemonSet {
+        metadata: ObjectMeta {
+            name: Some(workload.name()),
+            namespace: Some(workload.namespace(&settings.installation)),
+            labels: Some(recommended.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(DaemonSetSpec {
+            selector: LabelSelector {
+                match_labels: Some(labels::selector(workload.component())),
+                match_expressions: None,
+            },
+            template: PodTemplateSpec {
+                metadata: Some(pod_metadata(recommended)),
+                spec: Some(pod(workload, settings)),
+            },
+            update_strategy: Some(update_strategy()),
+            // One to go back to.
+            revision_history_limit: Some(2),
+            min_ready_seconds: None,
+        }),
+        status: None,
+    }
+}
+
+/// A pod that lingers is ready and counts as available: a changed template must not wait for pods one by one.
+fn update_strategy() -> DaemonSetUpdateStrategy {
+    DaemonSetUpdateStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateDaemonSet {
+            max_unavailable: Some(IntOrString::String("100%".to_owned())),
+            max_surge: Some(IntOrString::Int(0)),
+        }),
+    }
+}
+
+/// A proxy beside the container would outlive the run, and needs the capabilities that ours gives up.
+fn pod_metadata(mut labels: BTreeMap<String, String>) -> ObjectMeta {
+    labels.insert("sidecar.istio.io/inject".to_owned(), "false".to_owned());
+    let annotations = BTreeMap::from([("linkerd.io/inject".to_owned(), "disabled".to_owned())]);
+    ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
+}
+
+fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
+    let host_paths: Vec<_> = workload.host_paths().into_iter().enumerate().collect();
+    let secrets = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+    let mut node_selector = settings.node_selector.clone();
+    node_selector.insert(OS_LABEL.0.to_owned(), OS_LABEL.1.to_owned());
+    PodSpec {
+        affinity: Some(affinity(workload, settings)),
+        node_selector: Some(node_selector),
+        // Facts are wanted of every node, whatever it is reserved for or suffers from.
+        tolerations: Some(vec![Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() }]),
+        priority_class_name: Some(settings.installation.cluster_object().to_owned()),
+        service_account_name: Some(settings.installation.service_account().to_owned()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        // The node's resolver: reverse zones of the machine's network are known there, and the API server is found by address.
+        dns_policy: Some("Default".to_owned()),
+        host_network: workload.host_network().then_some(true),
+        image_pull_secrets: some(secrets.collect()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(NOBODY),
+            run_as_group: Some(NOBODY),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        volumes: some(host_paths.iter().map(|(index, path)| volume(*index, path)).collect()),
+        containers: vec![Container {
+            volume_mounts: some(host_paths.iter().map(|(index, path)| mount(*index, path)).collect()),
+            ..container(workload, settings)
+        }],
+        ..PodSpec::default()
+    }
+}
+
+fn container(workload: &Workload, settings: &Settings) -> Container {
+    let mut args = vec![
+        format!("--collectors={}", workload.names()),
+        format!("--prefix={}", settings.prefix),
+        "--linger".to_owned(),
+    ];
+    if let DoneMark::Generation(generation) = &settings.mark {
+        args.push(format!("--generation={}", generation.as_str()));
+    }
+    let mut env = vec![field("NODE_NAME", "spec.nodeName")];
+    if workload.reads(NODE_IPS) {
+        env.push(field(NODE_IPS, "status.hostIPs"));
+    }
+    Container {
+        name: PRODUCT.to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: Some(settings.image_pull_policy.as_str().to_owned()),
+        args: Some(args),
+        env: Some(env),
+        resources: Some(resources()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        // A crash before the summary is written leaves its last log lines instead.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        ..Container::default()
+    }
+}
+
+/// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB; the limit only
+/// ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
+fn resources() -> ResourceRequirements {
+    let quantities = |list: &[(&str, &str)]| {
+        list.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
+    };
+    ResourceRequirements {
+        requests: Some(quantities(&[("cpu", "5m"), ("memory", "16Mi")])),
+        limits: Some(quantities(&[("memory", "64Mi")])),
+        claims: None,
+    }
+}
+
+fn field(variable: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: variable.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector { field_path: path.to_owned(), api_version: None }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// The type is always checked: without it a container runtime creates what is missing, on the host.
+fn volume(index: usize, path: &str) -> Volume {
+    let kind = if path.ends_with('/') { "Directory" } else { "File" };
+    Volume {
+        name: volume_name(index),
+        host_path: Some(HostPathVolumeSource { path: path.to_owned(), type_: Some(kind.to_owned()) }),
+        ..Volume::default()
+    }
+}
+
+/// Where the host has it, so that the host's root is the pod's own.
+fn mount(index: usize, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: volume_name(index),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        recursive_read_only: Some("IfPossible".to_owned()),
+        ..VolumeMount::default()
+    }
+}
+
+fn volume_name(index: usize) -> String {
+    format!("host-{index}")
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}

@@ -1,0 +1,105 @@
+//! Why no manifests were made or written.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why no manifests were made or written. Nothing was written in any of the cases.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The namespace is no DNS label, or leaves no room for the name of the second one.
+    #[error(
+        "`{name}` cannot name the namespace: lower-case letters, digits and inner hyphens, at most {max} characters"
+    )]
+    NamespaceSyntax {
+        /// The name that was asked for.
+        name: String,
+        /// The longest name.
+        max: usize,
+    },
+    /// The namespace belongs to everybody, or to Kubernetes.
+    #[error(
+        "the namespace `{0}` is shared with others\nhint: the admission policy binds every service account of its namespace; name one that is used for nothing else, such as `node-annotator`"
+    )]
+    NamespaceShared(String),
+    /// The namespace would be taken for the second one of another installation.
+    #[error(
+        "the namespace `{0}` ends as the privileged one of an installation does\nhint: leave out `-privileged`; it is added where it is needed"
+    )]
+    NamespaceSuffix(String),
+    /// The image is no image reference.
+    #[error("`{0}` is not an image reference, such as `node-annotator:1.0.0`")]
+    Image(String),
+    /// The word names no pull policy.
+    #[error("there is no image pull policy `{0}`\nvalid: Always, IfNotPresent, Never")]
+    ImagePullPolicy(String),
+    /// The name cannot be that of a Secret.
+    #[error("`{0}` cannot name an image pull secret: a DNS subdomain is expected")]
+    ImagePullSecret(String),
+    /// The node selector is malformed, or no node that is still to do could match it.
+    #[error("node selector `{key}={value}`: {reason}")]
+    NodeSelector {
+        /// The label's key.
+        key: String,
+        /// The label's value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The collector's name cannot be used for a DaemonSet.
+    #[error("no DaemonSet can be named for the collector `{collector}`: {reason}")]
+    CollectorName {
+        /// The collector.
+        collector: &'static str,
+        /// What is wrong with its name.
+        reason: &'static str,
+    },
+    /// A collector declares a host path that cannot be mounted.
+    #[error("collector `{collector}`: the host path `{path}` {reason}")]
+    HostPath {
+        /// The collector.
+        collector: &'static str,
+        /// The path it declares.
+        path: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The selected collectors may write more keys than the admission policy lets them.
+    #[error(
+        "the selected collectors may write {keys} {kind}s on a node, and the admission policy allows {max}\nhint: select fewer collectors"
+    )]
+    TooManyKeys {
+        /// `annotation` or `label`.
+        kind: &'static str,
+        /// What the selection may write.
+        keys: usize,
+        /// What the policy allows.
+        max: usize,
+    },
+    /// An object could not be written as YAML.
+    #[error("cannot write `{file}` as YAML")]
+    Yaml {
+        /// The file it belongs to.
+        file: String,
+        /// The cause.
+        #[source]
+        source: serde_saphyr::ser::Error,
+    },
+    /// The objects could not be written as JSON.
+    #[error("cannot write the manifests as JSON")]
+    Json(#[source] serde_json::Error),
+    /// A file of one of our names was not generated.
+    #[error("`{}` is in the way: it was not generated\nhint: move it, or name another folder", .0.display())]
+    NotGenerated(PathBuf),
+    /// The file system refused.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}

@@ -1,0 +1,123 @@
+//! The names of all objects: the one place that knows what is called what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use node_annotator_core::PrivilegeClass;
+
+use crate::Error;
+use crate::syntax::is_dns_label;
+
+/// The product: the name of the service accounts and containers, and what the names of all DaemonSets begin with.
+pub const PRODUCT: &str = "node-annotator";
+
+const PRIVILEGED_SUFFIX: &str = "-privileged";
+
+/// One installation in a cluster, known by its namespace.
+///
+/// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a collector needs the
+/// host network or a host path. Objects without a namespace have its name, so that a second installation with another
+/// prefix does not replace the policy of the first.
+///
+/// Names hold neither generation nor image nor selection: what is applied later replaces what was applied before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Installation(String);
+
+impl Installation {
+    /// The longest name, which leaves room for that of the second namespace.
+    pub const MAX_BYTES: usize = 63 - PRIVILEGED_SUFFIX.len();
+
+    /// The namespace of a privilege class.
+    pub fn namespace(&self, class: PrivilegeClass) -> String {
+        match class {
+            PrivilegeClass::Restricted => self.0.clone(),
+            PrivilegeClass::Privileged => format!("{}{PRIVILEGED_SUFFIX}", self.0),
+        }
+    }
+
+    /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and PriorityClass.
+    pub fn cluster_object(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the ServiceAccount in each namespace.
+    pub fn service_account(&self) -> &'static str {
+        PRODUCT
+    }
+
+    /// The group of all service accounts of a namespace, as the API server puts it into requests.
+    pub fn group(&self, class: PrivilegeClass) -> String {
+        format!("system:serviceaccounts:{}", self.namespace(class))
+    }
+
+    /// The bare name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self(PRODUCT.to_owned())
+    }
+}
+
+impl fmt::Display for Installation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Installation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        if name.len() > Self::MAX_BYTES || !is_dns_label(name) {
+            return Err(Error::NamespaceSyntax { name: name.to_owned(), max: Self::MAX_BYTES });
+        }
+        if name == "default" || name.starts_with("kube-") {
+            return Err(Error::NamespaceShared(name.to_owned()));
+        }
+        if name.ends_with(PRIVILEGED_SUFFIX) {
+            return Err(Error::NamespaceSuffix(name.to_owned()));
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str) -> String {
+        name.parse::<Installation>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_namespace_has_a_name_that_kubernetes_takes() {
+        let longest = "a".repeat(Installation::MAX_BYTES).parse::<Installation>().unwrap();
+        assert_eq!(longest.namespace(PrivilegeClass::Privileged).len(), 63);
+        let installation: Installation = "facts".parse().unwrap();
+        assert_eq!(installation.namespace(PrivilegeClass::Restricted), "facts");
+        assert_eq!(installation.namespace(PrivilegeClass::Privileged), "facts-privileged");
+        assert_eq!(installation.group(PrivilegeClass::Privileged), "system:serviceaccounts:facts-privileged");
+    }
+
+    #[test]
+    fn namespaces_of_others_are_refused() {
+        for name in ["default", "kube-system", "kube-public", "kube-node-lease", "kube-flannel"] {
+            assert!(refusal(name).starts_with(&format!("the namespace `{name}` is shared")), "{name}");
+        }
+        assert!(refusal("facts-privileged").contains("leave out `-privileged`"));
+        for name in ["kube", "defaults", "my-default"] {
+            assert!(name.parse::<Installation>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_dns_label_are_refused() {
+        for name in ["", "A", "a.b", "a_b", "-a", "a-", "a b", &"a".repeat(Installation::MAX_BYTES + 1)] {
+            assert!(refusal(name).contains("cannot name the namespace"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! All objects of an installation, in the order in which they are applied.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use node_annotator_core::PrivilegeClass;
+
+use crate::{Error, Object, PolicyMode, Settings, Workload, base, daemon_set, labels, policy};
+
+/// All objects of an installation, as files in the order in which they are applied: a right is never granted before the
+/// policy that limits it.
+#[derive(Debug, Clone)]
+pub struct Manifests {
+    pub(crate) command: String,
+    files: Vec<File>,
+    warnings: Vec<String>,
+    prune_commands: Vec<String>,
+}
+
+/// Some objects that belong together.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The file's name. Sorted by name, files stand in the order in which they are applied.
+    pub name: String,
+    /// What is in it and why, on one line.
+    pub about: String,
+    /// The objects, in order.
+    pub objects: Vec<Object>,
+}
+
+impl Manifests {
+    /// Everything that the settings call for, or what is wrong with them.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let workloads = Workload::all(settings);
+        Ok(Self {
+            command: settings.command.clone(),
+            files: files(settings, &workloads),
+            warnings: warnings(settings),
+            prune_commands: prune_commands(settings, &workloads),
+        })
+    }
+
+    /// The files in the order in which they are applied.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// All objects in the order in which they are applied.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.files.iter().flat_map(|file| &file.objects)
+    }
+
+    /// The DaemonSets among the objects.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = &DaemonSet> {
+        self.objects().filter_map(|object| match object {
+            Object::DaemonSet(daemon_set) => Some(daemon_set.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// What the operator gives up with these settings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The commands that delete the DaemonSets of an earlier selection or layout, and no other.
+    ///
+    /// A changed generation, prefix or image replaces DaemonSets under their names. A smaller selection, another layout or
+    /// another namespace leaves some behind, and one that is left behind with another generation fights over the done label.
+    pub fn prune_commands(&self) -> &[String] {
+        &self.prune_commands
+    }
+}
+
+fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
+    let Settings { installation, prefix, .. } = settings;
+    let classes = classes(workloads);
+    let each =
+        |object: &dyn Fn(PrivilegeClass) -> Object| classes.iter().map(|class| object(*class)).collect();
+    let file = |name: &str, about: &str, objects: Vec<Object>| File {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        objects,
+    };
+
+    let mut files = vec![file(
+        "01-namespaces.yaml",
+        "Ours alone: the admission policy binds every service account in them.",
+        each(&|class| base::namespace(installation, class).into()),
+    )];
+    if settings.policy == PolicyMode::Enforced {
+        let rules = policy::rules(prefix);
+        files.push(file(
+            "02-admission-policy.yaml",
+            &format!("A pod of ours changes only the Node that it runs on, and only keys under `{prefix}/`."),
+            vec![
+                policy::policy(installation, &classes, prefix, rules).into(),
+                policy::binding(installation).into(),
+            ],
+        ));
+    }
+    files.extend([
+        file(
+            "03-service-accounts.yaml",
+            "Their tokens are mounted in the pods of our DaemonSets, and in no other.",
+            each(&|class| base::service_account(installation, class).into()),
+        ),
+        file(
+            "04-cluster-role.yaml",
+            "The one right that a run uses.",
+            vec![base::cluster_role(installation).into()],
+        ),
+        file(
+            "05-cluster-role-binding.yaml",
+            "Comes after the policy that limits what it grants.",
+            vec![base::cluster_role_binding(installation, &classes).into()],
+        ),
+        file(
+            "06-network-policies.yaml",
+            "No pod of ours listens.",
+            each(&|class| base::network_policy(installation, class).into()),
+        ),
+        file(
+            "07-priority-class.yaml",
+            "On a full node a run waits until there is room.",
+            vec![base::priority_class(installation).into()],
+        ),
+    ]);
+    files.extend(workloads.iter().map(|workload| {
+        let objects = vec![daemon_set::daemon_set(workload, settings).into()];
+        file(&workload.file_name(), &about_daemon_set(workload, settings), objects)
+    }));
+    files
+}
+
+fn about_daemon_set(workload: &Workload, settings: &Settings) -> String {
+    let value = match &settings.mark {
+        node_annotator_core::DoneMark::Saved => String::new(),
+        node_annotator_core::DoneMark::Generation(generation) => format!(": {}", generation.as_str()),
+    };
+    match workload.collectors() {
+        [collector] => {
+            let done = settings.prefix.done(collector.name);
+            format!("Runs `{}` once on every node without the label `{done}{value}`.", collector.name)
+        }
+        collectors => {
+            let done = settings.prefix.done("<collector>");
+            let count = collectors.len();
+            format!("Runs {count} collectors on every node without the label `{done}{value}` of one of them.")
+        }
+    }
+}
+
+/// The privilege classes that are needed, in order.
+fn classes(workloads: &[Workload]) -> Vec<PrivilegeClass> {
+    [PrivilegeClass::Restricted, PrivilegeClass::Privileged]
+        .into_iter()
+        .filter(|class| workloads.iter().any(|workload| workload.class() == *class))
+        .collect()
+}
+
+fn warnings(settings: &Settings) -> Vec<String> {
+    match settings.policy {
+        PolicyMode::Enforced => Vec::new(),
+        PolicyMode::Omitted => vec![
+            "there is no admission policy: a token stolen from any of these pods can relabel and taint every node of the cluster"
+                .to_owned(),
+        ],
+    }
+}
+
+fn prune_commands(settings: &Settings, workloads: &[Workload]) -> Vec<String> {
+    let command = |class| {
+        let namespace = settings.installation.namespace(class);
+        let part_of = format!("{}={}", labels::PART_OF, settings.installation);
+        let kept: Vec<_> = workloads.iter().filter(|w| w.class() == class).map(Workload::component).collect();
+        let selector = if kept.is_empty() {
+            part_of
+        } else {
+            format!("{part_of},{} notin ({})", labels::COMPONENT, kept.join(","))
+        };
+        format!("kubectl delete daemonsets --namespace {namespace} --selector '{selector}'")
+    };
+    [PrivilegeClass::Restricted, PrivilegeClass::Privileged].map(command).into()
+}

@@ -1,0 +1,59 @@
+//! The kinds of objects that there are in manifests.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+
+/// Declares the kinds once: the variant has the name of the type it holds, and so of the Kubernetes kind.
+macro_rules! kinds {
+    ($($kind:ident),+ $(,)?) => {
+        /// An object, serialized as Kubernetes takes it, `apiVersion` and `kind` included.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
+        #[expect(missing_docs, reason = "each variant is the kind that it is named for")]
+        pub enum Object {
+            $($kind(Box<$kind>),)+
+        }
+
+        impl Object {
+            /// The Kubernetes kind.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => stringify!($kind),)+
+                }
+            }
+
+            /// Name, namespace and labels.
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &object.metadata,)+
+                }
+            }
+        }
+
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Self::$kind(Box::new(object))
+            }
+        })+
+    };
+}
+
+kinds! {
+    Namespace,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+    ServiceAccount,
+    ClusterRole,
+    ClusterRoleBinding,
+    NetworkPolicy,
+    PriorityClass,
+    DaemonSet,
+}

@@ -1,0 +1,226 @@
+//! The admission policy: a pod of ours may change its own Node only, and there only keys under our prefix.
+//!
+//! It is matched by the service-account groups of our namespaces, so that a second account in one of them does not walk
+//! around it, and it covers the subresources, since who may write a Node's status may change its labels too. What it cannot
+//! hold: facts are claims of the node, not attestation, and on its own Node a token may write under the name of another field
+//! manager.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    Validation, Variable,
+};
+use node_annotator_core::fact::{MAX_DECLARED_BYTES, MAX_RUN_BYTES};
+use node_annotator_core::key::RESERVED_FACTS;
+use node_annotator_core::{Prefix, PrivilegeClass, Selection};
+
+use crate::labels::base_metadata;
+use crate::{Error, Installation};
+
+/// How many annotations under our prefix a Node may have, those of collectors that are not selected any more included.
+pub const MAX_ANNOTATIONS: usize = 512;
+
+/// How many labels under our prefix a Node may have.
+pub const MAX_LABELS: usize = 128;
+
+/// How large all annotations under our prefix together may be, keys included: what one run may write, and as much again for
+/// keys and for collectors that are not selected any more. Half of what Kubernetes allows for everybody.
+pub const MAX_BYTES: usize = 2 * MAX_RUN_BYTES;
+
+/// One thing that every write must satisfy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// A short name, for tests that leave it out.
+    pub id: &'static str,
+    /// What must hold, in CEL.
+    pub expression: String,
+    /// What the one who is refused is told, on one line.
+    pub message: String,
+}
+
+/// What every write must satisfy, in the order in which it is told.
+pub fn rules(prefix: &Prefix) -> Vec<Rule> {
+    let rule = |id, expression: &str, message: &str| Rule {
+        id,
+        expression: expression.to_owned(),
+        message: message.to_owned(),
+    };
+    let opt_out = prefix.opt_out();
+    vec![
+        rule(
+            "update",
+            "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')",
+            "only updates of the Node itself are allowed: no create, no delete, no subresource",
+        ),
+        rule(
+            "own-node",
+            "variables.node != '' && variables.node == oldObject.metadata.name\n\
+             && (variables.nodeUid == '' || variables.nodeUid == oldObject.metadata.uid)",
+            "only the Node that the pod runs on may be changed, with a token that is bound to the pod",
+        ),
+        rule(
+            "spec",
+            "object.spec == oldObject.spec",
+            "the Node's spec may not be changed: no taint, no cordon",
+        ),
+        rule(
+            "ownership",
+            "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
+             && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])",
+            "the Node's finalizers and owners may not be changed",
+        ),
+        rule(
+            "foreign-labels",
+            &foreign_kept("oldLabels", "newLabels"),
+            &format!("only labels under `{prefix}/` may be changed"),
+        ),
+        rule(
+            "foreign-annotations",
+            &foreign_kept("oldAnnotations", "newAnnotations"),
+            &format!("only annotations under `{prefix}/` may be changed"),
+        ),
+        rule(
+            "opt-out",
+            &format!(
+                "('{opt_out}' in variables.newLabels) == ('{opt_out}' in variables.oldLabels)\n\
+                 && variables.newLabels[?'{opt_out}'].orValue('') == variables.oldLabels[?'{opt_out}'].orValue('')"
+            ),
+            &format!("the label `{opt_out}` is the operator's alone"),
+        ),
+        rule(
+            "value-size",
+            &format!(
+                "variables.ownAnnotations.all(k, size(bytes(variables.newAnnotations[k])) <= {MAX_DECLARED_BYTES})"
+            ),
+            &format!("no annotation under `{prefix}/` may have more than {MAX_DECLARED_BYTES} bytes"),
+        ),
+        rule(
+            "total-size",
+            &format!(
+                "variables.ownAnnotations.map(k, size(bytes(k)) + size(bytes(variables.newAnnotations[k]))).sum() <= {MAX_BYTES}"
+            ),
+            &format!("the annotations under `{prefix}/` together may not have more than {MAX_BYTES} bytes"),
+        ),
+        rule(
+            "annotation-count",
+            &format!("size(variables.ownAnnotations) <= {MAX_ANNOTATIONS}"),
+            &format!("no more than {MAX_ANNOTATIONS} annotations under `{prefix}/` are allowed"),
+        ),
+        rule(
+            "label-count",
+            &format!("size(variables.ownLabels) <= {MAX_LABELS}"),
+            &format!("no more than {MAX_LABELS} labels under `{prefix}/` are allowed"),
+        ),
+        rule(
+            "applied-fields",
+            "oldObject.metadata.?managedFields.orValue([]).filter(old, old.operation == 'Apply').all(old,\n\
+             \x20 object.metadata.?managedFields.orValue([]).exists(new,\n\
+             \x20   new.operation == 'Apply' && new.manager == old.manager))",
+            "fields that others applied may not be taken from them",
+        ),
+    ]
+}
+
+/// Every key that is not ours is there before and after, with one value.
+fn foreign_kept(old: &str, new: &str) -> String {
+    format!(
+        "variables.{new}.all(k, k.startsWith(variables.prefix)\n\
+         \x20 || (k in variables.{old} && variables.{old}[k] == variables.{new}[k]))\n\
+         && variables.{old}.all(k, k.startsWith(variables.prefix) || k in variables.{new})"
+    )
+}
+
+fn variables(prefix: &Prefix) -> Vec<Variable> {
+    // Values of `extra` are lists, and their keys contain a slash. The claims are in tokens that are bound to a pod.
+    let claim =
+        |name| format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')");
+    let map = |object, field| format!("{object}.metadata.?{field}.orValue({{}})");
+    let own = |variable| format!("variables.{variable}.filter(k, k.startsWith(variables.prefix))");
+    [
+        ("node", claim("node-name")),
+        ("nodeUid", claim("node-uid")),
+        ("prefix", format!("'{}'", prefix.key_start())),
+        ("oldLabels", map("oldObject", "labels")),
+        ("newLabels", map("object", "labels")),
+        ("oldAnnotations", map("oldObject", "annotations")),
+        ("newAnnotations", map("object", "annotations")),
+        ("ownLabels", own("newLabels")),
+        ("ownAnnotations", own("newAnnotations")),
+    ]
+    .into_iter()
+    .map(|(name, expression)| Variable { name: name.to_owned(), expression })
+    .collect()
+}
+
+/// The policy of an installation with the given rules; all but tests take [`rules`].
+pub fn policy(
+    installation: &Installation,
+    classes: &[PrivilegeClass],
+    prefix: &Prefix,
+    rules: Vec<Rule>,
+) -> ValidatingAdmissionPolicy {
+    let validation = |rule: Rule| Validation {
+        expression: rule.expression,
+        message: Some(rule.message),
+        ..Validation::default()
+    };
+    ValidatingAdmissionPolicy {
+        metadata: base_metadata(installation, installation.cluster_object()),
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            match_constraints: Some(MatchResources {
+                resource_rules: Some(vec![NamedRuleWithOperations {
+                    api_groups: Some(vec![String::new()]),
+                    api_versions: Some(vec!["*".to_owned()]),
+                    operations: Some(vec!["*".to_owned()]),
+                    resources: Some(vec!["nodes".to_owned(), "nodes/*".to_owned()]),
+                    ..NamedRuleWithOperations::default()
+                }]),
+                ..MatchResources::default()
+            }),
+            match_conditions: Some(vec![match_condition(installation, classes)]),
+            variables: Some(variables(prefix)),
+            validations: Some(rules.into_iter().map(validation).collect()),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A request without groups is none of ours; an error here would refuse it, whoever sends it.
+fn match_condition(installation: &Installation, classes: &[PrivilegeClass]) -> MatchCondition {
+    let groups: Vec<_> = classes.iter().map(|class| format!("'{}'", installation.group(*class))).collect();
+    MatchCondition {
+        name: "service-accounts-of-our-namespaces".to_owned(),
+        expression: format!(
+            "request.userInfo.?groups.orValue([]).exists(group, group in [{}])",
+            groups.join(", ")
+        ),
+    }
+}
+
+/// Puts the policy into force.
+pub fn binding(installation: &Installation) -> ValidatingAdmissionPolicyBinding {
+    ValidatingAdmissionPolicyBinding {
+        metadata: base_metadata(installation, installation.cluster_object()),
+        spec: Some(ValidatingAdmissionPolicyBindingSpec {
+            policy_name: Some(installation.cluster_object().to_owned()),
+            validation_actions: Some(vec!["Deny".to_owned()]),
+            ..ValidatingAdmissionPolicyBindingSpec::default()
+        }),
+    }
+}
+
+/// Finds a selection that the policy would not let write all it may have to say.
+pub(crate) fn check_number_of_keys(selection: &Selection) -> Result<(), Error> {
+    let annotations =
+        selection.iter().map(|collector| collector.facts.len() + RESERVED_FACTS.len()).sum::<usize>();
+    for (kind, keys, max) in
+        [("annotation", annotations, MAX_ANNOTATIONS), ("label", selection.iter().count(), MAX_LABELS)]
+    {
+        if keys > max {
+            return Err(Error::TooManyKeys { kind, keys, max });
+        }
+    }
+    Ok(())
+}

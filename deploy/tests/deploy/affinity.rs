@@ -1,0 +1,297 @@
+//! Where pods run, by Kubernetes' own rules, against the labels that runs really write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use node_annotator_core::{
+    CollectError, Collector, DoneMark, Entry, Facts, Need, Outcome, Plan, Prefix, Report, Selection,
+};
+use node_annotator_deploy::{Layout, Manifests, Object, Settings, Workload};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use crate::fakes::{leaked, named, selection};
+
+type Labels = BTreeMap<String, String>;
+
+/// Whether the DaemonSet controller wants a pod on a node with these labels.
+fn wants_pod(daemon_set: &DaemonSet, node: &Labels) -> bool {
+    let pod = pod(daemon_set);
+    let selected = pod.node_selector.iter().flatten().all(|(key, value)| node.get(key) == Some(value));
+    let terms = terms(daemon_set);
+    selected && terms.iter().any(|term| matches(term, node))
+}
+
+fn pod(daemon_set: &DaemonSet) -> &PodSpec {
+    daemon_set.spec.as_ref().unwrap().template.spec.as_ref().unwrap()
+}
+
+fn terms(daemon_set: &DaemonSet) -> &[NodeSelectorTerm] {
+    let affinity = pod(daemon_set).affinity.as_ref().unwrap().node_affinity.as_ref().unwrap();
+    &affinity.required_during_scheduling_ignored_during_execution.as_ref().unwrap().node_selector_terms
+}
+
+/// A term without expressions matches nothing.
+fn matches(term: &NodeSelectorTerm, node: &Labels) -> bool {
+    assert_eq!(term.match_fields, None, "not part of the rules below");
+    let expressions = term.match_expressions.as_deref().unwrap_or_default();
+    !expressions.is_empty() && expressions.iter().all(|expression| holds(expression, node))
+}
+
+fn holds(NodeSelectorRequirement { key, operator, values }: &NodeSelectorRequirement, node: &Labels) -> bool {
+    let value = node.get(key);
+    let listed = value.is_some_and(|value| values.iter().flatten().any(|listed| listed == value));
+    match operator.as_str() {
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "In" => listed,
+        "NotIn" => !listed,
+        other => panic!("no operator is called {other}"),
+    }
+}
+
+/// A run on a node: which collectors it had, which of them failed, and the mark it left.
+#[derive(Debug, Clone)]
+struct Run {
+    collectors: BTreeMap<&'static str, bool>,
+    mark: DoneMark,
+}
+
+impl Run {
+    fn plan(&self, all: &[&'static Collector], prefix: &Prefix) -> Plan {
+        let entry = |collector: &&'static Collector| {
+            let succeeds = *self.collectors.get(collector.name)?;
+            let outcome = if !succeeds {
+                Outcome::failed(&CollectError::new("no luck"))
+            } else if collector.name.len().is_multiple_of(2) {
+                Outcome::Collected(Facts::new("value").with("more", "value"))
+            } else {
+                Outcome::NotApplicable("not here".to_owned())
+            };
+            Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
+        };
+        Plan::new(&Report::new(all.iter().filter_map(entry).collect()), prefix, &self.mark)
+    }
+}
+
+/// What the node carries that no run wrote.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for a label of its own")]
+struct Traits {
+    opted_out: bool,
+    control_plane: bool,
+    virtual_kubelet: bool,
+    fargate: bool,
+    windows: bool,
+    ssd: bool,
+}
+
+impl Traits {
+    fn labels(&self, prefix: &Prefix) -> Labels {
+        let os = if self.windows { "windows" } else { "linux" };
+        let mut labels = BTreeMap::from([("kubernetes.io/os".to_owned(), os.to_owned())]);
+        let mut set = |condition: bool, key: &str, value: &str| {
+            if condition {
+                labels.insert(key.to_owned(), value.to_owned());
+            }
+        };
+        set(self.opted_out, &prefix.opt_out(), "");
+        set(self.control_plane, "node-role.kubernetes.io/control-plane", "");
+        set(self.virtual_kubelet, "type", "virtual-kubelet");
+        set(!self.virtual_kubelet, "type", "bare-metal");
+        set(self.fargate, "eks.amazonaws.com/compute-type", "fargate");
+        set(self.ssd, "example.com/disk", "ssd");
+        labels
+    }
+
+    fn excluded(&self, settings: &Settings) -> bool {
+        self.opted_out
+            || self.virtual_kubelet
+            || self.fargate
+            || self.windows
+            || (self.control_plane && settings.exclude_control_plane)
+            || (!self.ssd && !settings.node_selector.is_empty())
+    }
+}
+
+fn traits() -> impl Strategy<Value = Traits> {
+    // Each is rare, so that most nodes are none of it.
+    vec(prop::bool::weighted(0.1), 6).prop_map(|rare| Traits {
+        opted_out: rare[0],
+        control_plane: rare[1],
+        virtual_kubelet: rare[2],
+        fargate: rare[3],
+        windows: rare[4],
+        ssd: !rare[5],
+    })
+}
+
+fn mark() -> impl Strategy<Value = DoneMark> {
+    select(vec!["", "1", "2", "on", "0777", "1e3"]).prop_map(|generation| match generation {
+        "" => DoneMark::Saved,
+        generation => DoneMark::Generation(generation.parse().unwrap()),
+    })
+}
+
+fn collectors() -> impl Strategy<Value = Vec<&'static Collector>> {
+    let needs: Vec<&'static [Need]> = vec![
+        &[],
+        &[Need::Dns],
+        &[Need::MetadataService],
+        &[Need::HostNetwork],
+        &[Need::HostPath("/etc/fstab")],
+    ];
+    btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", select(needs), 1..6).prop_filter_map(
+        "reserved",
+        |collectors| {
+            let reserved = ["all", "default", "opt-out", "combined"];
+            let new = |(name, needs): (String, _)| leaked(Collector { needs, ..named(name.leak()) });
+            let fine = !collectors.keys().any(|name| reserved.contains(&name.as_str()));
+            fine.then(|| collectors.into_iter().map(new).collect())
+        },
+    )
+}
+
+fn prefix() -> impl Strategy<Value = Prefix> {
+    "[a-z]{1,8}(\\.[a-z0-9]{1,8}){0,3}".prop_map(|text| text.parse().unwrap())
+}
+
+/// Settings for some of the collectors, runs of any of them, and a node.
+fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>, Traits)> {
+    (collectors(), prefix()).prop_flat_map(|(all, prefix)| {
+        let names: Vec<&'static str> = all.iter().map(|collector| collector.name).collect();
+        let run = (subsequence(names, 0..=all.len()), btree_set(0..all.len(), 0..3), mark()).prop_map(
+            |(ran, failed, mark)| Run {
+                collectors: ran
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, name)| (name, !failed.contains(&index)))
+                    .collect(),
+                mark,
+            },
+        );
+        let settings = (
+            subsequence(all.clone(), 1..=all.len()),
+            mark(),
+            select(vec![Layout::PerCollector, Layout::Combined]),
+            any::<[bool; 3]>(),
+        )
+            .prop_map(move |(selected, mark, layout, [control_plane, host_network, ssd])| Settings {
+                prefix: prefix.clone(),
+                mark,
+                layout,
+                exclude_control_plane: control_plane,
+                host_network,
+                node_selector: ssd
+                    .then(|| ("example.com/disk".to_owned(), "ssd".to_owned()))
+                    .into_iter()
+                    .collect(),
+                ..Settings::new(selection(&selected))
+            });
+        (Just(all), settings, vec(run, 0..4), traits())
+    })
+}
+
+/// Whether the last success of a collector, if there was one, counts under the settings' mark.
+fn is_done(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
+    let success = |run: &&Run| run.collectors.get(collector) == Some(&true);
+    match (runs.iter().rfind(success), mark) {
+        (None, _) => false,
+        (Some(_), DoneMark::Saved) => true,
+        (Some(run), generation) => run.mark == *generation,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pods_run_exactly_where_a_collector_is_missing((all, settings, runs, traits) in case()) {
+        let mut node = traits.labels(&settings.prefix);
+        for run in &runs {
+            for (key, value) in run.plan(&all, &settings.prefix).labels() {
+                match value {
+                    Some(value) => node.insert(key.clone(), value.clone()),
+                    None => node.remove(key),
+                };
+            }
+        }
+        let manifests = Manifests::new(&settings).unwrap();
+        let workloads = Workload::all(&settings);
+        prop_assert_eq!(manifests.daemon_sets().count(), workloads.len());
+        for (daemon_set, workload) in manifests.daemon_sets().zip(&workloads) {
+            let missing = workload
+                .collectors()
+                .iter()
+                .any(|collector| !is_done(collector.name, &runs, &settings.mark));
+            prop_assert_eq!(
+                wants_pod(daemon_set, &node),
+                missing && !traits.excluded(&settings),
+                "{} on {:?}", workload.name(), node
+            );
+        }
+    }
+
+    #[test]
+    fn every_collector_is_in_one_daemon_set((_, settings, _, _) in case()) {
+        let of_workloads: Vec<&str> = Workload::all(&settings)
+            .iter()
+            .flat_map(|workload| workload.collectors().iter().map(|collector| collector.name))
+            .collect();
+        let selected: BTreeSet<&str> = settings.selection.iter().map(|collector| collector.name).collect();
+        prop_assert_eq!(of_workloads.len(), selected.len());
+        prop_assert_eq!(of_workloads.into_iter().collect::<BTreeSet<_>>(), selected);
+    }
+
+    #[test]
+    fn no_two_objects_are_one((_, settings, _, _) in case()) {
+        let manifests = Manifests::new(&settings).unwrap();
+        let mut seen = BTreeSet::new();
+        for object in manifests.objects() {
+            let metadata = object.metadata();
+            prop_assert!(seen.insert((object.kind(), &metadata.namespace, &metadata.name)));
+        }
+    }
+
+    #[test]
+    fn label_affinity_and_policy_have_one_prefix((all, settings, runs, _) in case()) {
+        let manifests = Manifests::new(&settings).unwrap();
+        let policy = manifests
+            .objects()
+            .find_map(|object| match object {
+                Object::ValidatingAdmissionPolicy(policy) => policy.spec.as_ref(),
+                _ => None,
+            })
+            .unwrap();
+        let variable = policy.variables.iter().flatten().find(|variable| variable.name == "prefix").unwrap();
+        let allowed = variable.expression.trim_matches('\'');
+        prop_assert_eq!(allowed, settings.prefix.key_start());
+
+        for run in &runs {
+            let plan = run.plan(&all, &settings.prefix);
+            for key in plan.labels().keys().chain(plan.annotations().keys()) {
+                prop_assert!(key.starts_with(allowed), "{} is written and not allowed", key);
+            }
+        }
+        for daemon_set in manifests.daemon_sets() {
+            for term in terms(daemon_set) {
+                let first = &term.match_expressions.as_ref().unwrap()[0];
+                prop_assert!(first.key.starts_with(allowed), "{} is waited for and not allowed", first.key);
+            }
+            let args = pod(daemon_set).containers[0].args.as_ref().unwrap();
+            let prefix = format!("--prefix={}", allowed.trim_end_matches('/'));
+            prop_assert!(args.contains(&prefix), "{:?}", args);
+        }
+    }
+}
+
+#[test]
+fn a_selection_of_one_has_one_term() {
+    let selection = Selection::of(&crate::fakes::KERNEL);
+    let manifests = Manifests::new(&Settings::new(selection)).unwrap();
+    let daemon_set = manifests.daemon_sets().next().unwrap();
+    assert_eq!(terms(daemon_set).len(), 1);
+}

@@ -1,0 +1,324 @@
+//! What is generated for which settings, and what is refused.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use node_annotator_core::{Collector, Fact, Need, Registry, Selection, Stability};
+use node_annotator_deploy::{
+    ImagePullPolicy, Layout, Manifests, Object, PolicyMode, Settings, labels, policy,
+};
+
+use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, NIC, OS, PTR, leaked, named, settings};
+
+fn all() -> Settings {
+    settings(&[&KERNEL, &CPU_MODEL, &ANCHOR_IP, &PTR, &NIC, &OS])
+}
+
+fn pod(settings: &Settings, name: &str) -> (String, PodSpec) {
+    let manifests = Manifests::new(settings).unwrap();
+    let daemon_set = manifests
+        .daemon_sets()
+        .find(|daemon_set| daemon_set.metadata.name.as_deref() == Some(name))
+        .unwrap_or_else(|| panic!("there is no DaemonSet {name}"));
+    let spec = daemon_set.spec.as_ref().unwrap();
+    (daemon_set.metadata.namespace.clone().unwrap(), spec.template.spec.clone().unwrap())
+}
+
+fn env(container: &Container) -> Vec<&str> {
+    container.env.iter().flatten().map(|variable| variable.name.as_str()).collect()
+}
+
+#[test]
+fn the_collectors_that_come_with_it_can_all_be_deployed() {
+    use node_annotator_collectors as _;
+    let registry = Registry::from_inventory().unwrap();
+    for layout in [Layout::PerCollector, Layout::Combined] {
+        for host_network in [false, true] {
+            let selection = Selection::parse("all", &registry).unwrap();
+            let settings = Settings { layout, host_network, ..Settings::new(selection) };
+            assert!(Manifests::new(&settings).unwrap().daemon_sets().count() > 0);
+        }
+    }
+}
+
+#[test]
+fn everything_for_two_collectors() {
+    insta::assert_snapshot!(Manifests::new(&settings(&[&KERNEL, &CPU_MODEL])).unwrap().yaml().unwrap());
+}
+
+#[test]
+fn the_daemon_sets_of_both_classes_combined() {
+    let settings = Settings {
+        layout: Layout::Combined,
+        mark: node_annotator_core::DoneMark::Generation("2".parse().unwrap()),
+        exclude_control_plane: true,
+        ..all()
+    };
+    let texts = Manifests::new(&settings).unwrap().render().unwrap();
+    let shown = texts.iter().filter(|(name, _)| name.starts_with("daemonset") || name.starts_with("kustom"));
+    let shown: Vec<_> = shown.map(|(name, text)| format!("==> {name}\n{text}")).collect();
+    insta::assert_snapshot!(shown.concat());
+}
+
+#[test]
+fn the_kustomization_lists_every_other_file() {
+    for layout in [Layout::PerCollector, Layout::Combined] {
+        let manifests = Manifests::new(&Settings { layout, ..all() }).unwrap();
+        let texts = manifests.render().unwrap();
+        let (_, kustomization) = texts.iter().find(|(name, _)| name == "kustomization.yaml").unwrap();
+        for (name, _) in texts.iter().filter(|(name, _)| name != "kustomization.yaml") {
+            assert!(kustomization.contains(&format!("- {name}\n")), "{name}");
+        }
+        let applied: Vec<&str> = manifests.files().iter().map(|file| file.name.as_str()).collect();
+        assert!(applied.is_sorted(), "`kubectl apply -f` takes them in order of name: {applied:?}");
+    }
+}
+
+#[test]
+fn a_right_comes_after_the_policy_that_limits_it() {
+    let manifests = Manifests::new(&all()).unwrap();
+    let mut kinds: Vec<&str> = manifests.objects().map(Object::kind).collect();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ServiceAccount",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "NetworkPolicy",
+            "PriorityClass",
+            "DaemonSet",
+        ]
+    );
+}
+
+#[test]
+fn patch_of_nodes_is_the_only_right() {
+    for object in Manifests::new(&all()).unwrap().objects() {
+        if let Object::ClusterRole(role) = object {
+            let rules = serde_json::to_value(&role.rules).unwrap();
+            assert_eq!(
+                rules,
+                serde_json::json!([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]}])
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_collector_needs_comes_from_its_declaration() {
+    let (namespace, kernel) = pod(&all(), "node-annotator-kernel");
+    assert_eq!(namespace, "node-annotator");
+    assert_eq!((kernel.host_network, kernel.volumes), (None, None));
+    assert_eq!(env(&kernel.containers[0]), ["NODE_NAME"]);
+
+    let (namespace, ptr) = pod(&all(), "node-annotator-ptr");
+    assert_eq!(namespace, "node-annotator");
+    assert_eq!(env(&ptr.containers[0]), ["NODE_NAME", "NODE_IPS"]);
+
+    let (namespace, nic) = pod(&all(), "node-annotator-nic");
+    assert_eq!(namespace, "node-annotator-privileged");
+    assert_eq!((nic.host_network, nic.volumes), (Some(true), None));
+
+    let (namespace, os) = pod(&all(), "node-annotator-os");
+    assert_eq!(namespace, "node-annotator-privileged");
+    assert_eq!(os.host_network, None);
+    let sources: Vec<_> =
+        os.volumes.iter().flatten().map(|volume| volume.host_path.clone().unwrap()).collect();
+    let sources: Vec<_> =
+        sources.iter().map(|host| (host.path.as_str(), host.type_.as_deref().unwrap())).collect();
+    assert_eq!(sources, [("/etc/os-release", "File"), ("/usr/lib/modules/", "Directory")]);
+    for mount in os.containers[0].volume_mounts.iter().flatten() {
+        assert_eq!(mount.read_only, Some(true), "{}", mount.mount_path);
+    }
+}
+
+#[test]
+fn the_host_network_is_for_those_who_ask_a_metadata_service() {
+    let (namespace, anchor_ip) = pod(&all(), "node-annotator-anchor-ip");
+    assert_eq!((namespace.as_str(), anchor_ip.host_network), ("node-annotator", None));
+    let settings = Settings { host_network: true, ..all() };
+    let (namespace, anchor_ip) = pod(&settings, "node-annotator-anchor-ip");
+    assert_eq!((namespace.as_str(), anchor_ip.host_network), ("node-annotator-privileged", Some(true)));
+    let (namespace, kernel) = pod(&settings, "node-annotator-kernel");
+    assert_eq!((namespace.as_str(), kernel.host_network), ("node-annotator", None));
+}
+
+#[test]
+fn the_policy_binds_exactly_the_namespaces_that_there_are() {
+    let namespaces = |settings: &Settings| -> (Vec<String>, String) {
+        let (mut names, mut condition) = (Vec::new(), String::new());
+        for object in Manifests::new(settings).unwrap().objects() {
+            match object {
+                Object::Namespace(namespace) => names.extend(namespace.metadata.name.clone()),
+                Object::ValidatingAdmissionPolicy(policy) => {
+                    let conditions = policy.spec.as_ref().unwrap().match_conditions.as_ref().unwrap();
+                    condition.clone_from(&conditions[0].expression);
+                }
+                _ => {}
+            }
+        }
+        (names, condition)
+    };
+    let (names, condition) = namespaces(&settings(&[&KERNEL]));
+    assert_eq!(names, ["node-annotator"]);
+    assert!(condition.ends_with("group in ['system:serviceaccounts:node-annotator'])"), "{condition}");
+
+    let settings = Settings { installation: "facts".parse().unwrap(), ..all() };
+    let (names, condition) = namespaces(&settings);
+    assert_eq!(names, ["facts", "facts-privileged"]);
+    let groups = "['system:serviceaccounts:facts', 'system:serviceaccounts:facts-privileged']";
+    assert!(condition.contains(groups), "{condition}");
+}
+
+#[test]
+fn a_second_installation_shares_no_cluster_object_with_the_first() {
+    let cluster_objects = |settings: &Settings| -> Vec<String> {
+        let manifests = Manifests::new(settings).unwrap();
+        let global = manifests.objects().filter(|object| object.metadata().namespace.is_none());
+        global
+            .map(|object| format!("{}/{}", object.kind(), object.metadata().name.as_deref().unwrap()))
+            .collect()
+    };
+    let first = cluster_objects(&all());
+    let second = cluster_objects(&Settings { installation: "facts".parse().unwrap(), ..all() });
+    assert!(first.iter().all(|object| !second.contains(object)), "{first:?} {second:?}");
+}
+
+#[test]
+fn rules_have_distinct_ids_and_messages_on_one_line() {
+    let rules = policy::rules(&node_annotator_core::Prefix::default());
+    let ids: std::collections::BTreeSet<_> = rules.iter().map(|rule| rule.id).collect();
+    assert_eq!(ids.len(), rules.len());
+    for rule in &rules {
+        assert!(!rule.message.contains('\n') && !rule.message.is_empty(), "{}", rule.id);
+    }
+}
+
+#[test]
+fn every_object_has_the_recommended_labels_and_no_selector_has_the_version() {
+    for object in Manifests::new(&all()).unwrap().objects() {
+        let found = object.metadata().labels.clone().unwrap();
+        for key in [labels::NAME, labels::COMPONENT, labels::PART_OF, labels::VERSION, labels::MANAGED_BY] {
+            assert!(found.contains_key(key), "{} lacks {key}", object.kind());
+        }
+        if let Object::DaemonSet(daemon_set) = object {
+            let spec = daemon_set.spec.as_ref().unwrap();
+            let selector = spec.selector.match_labels.as_ref().unwrap();
+            assert_eq!(selector.keys().collect::<Vec<_>>(), [labels::COMPONENT, labels::NAME]);
+            let pod = spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+            assert!(selector.iter().all(|(key, value)| pod.get(key) == Some(value)));
+        }
+    }
+}
+
+#[test]
+fn images_are_pulled_as_told() {
+    let settings = Settings {
+        image: "mirror.example/facts@sha256:0".to_owned(),
+        image_pull_policy: ImagePullPolicy::Always,
+        image_pull_secrets: vec!["on".to_owned()],
+        ..all()
+    };
+    let (_, pod) = pod(&settings, "node-annotator-kernel");
+    assert_eq!(pod.containers[0].image.as_deref(), Some("mirror.example/facts@sha256:0"));
+    assert_eq!(pod.containers[0].image_pull_policy.as_deref(), Some("Always"));
+    assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "on");
+}
+
+#[test]
+fn without_a_policy_every_file_warns() {
+    let settings = Settings { policy: PolicyMode::Omitted, ..all() };
+    let manifests = Manifests::new(&settings).unwrap();
+    assert_eq!(manifests.warnings().len(), 1);
+    assert!(manifests.objects().all(|object| !object.kind().starts_with("ValidatingAdmission")));
+    for (name, text) in manifests.render().unwrap() {
+        assert!(
+            text.lines().nth(1).unwrap().starts_with("# Warning: there is no admission policy"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn left_over_daemon_sets_are_deleted_and_no_others() {
+    let commands = |settings: &Settings| Manifests::new(settings).unwrap().prune_commands().to_vec();
+    assert_eq!(
+        commands(&settings(&[&KERNEL, &CPU_MODEL, &NIC])),
+        [
+            "kubectl delete daemonsets --namespace node-annotator --selector \
+             'app.kubernetes.io/part-of=node-annotator,app.kubernetes.io/component notin (cpu-model,kernel)'",
+            "kubectl delete daemonsets --namespace node-annotator-privileged --selector \
+             'app.kubernetes.io/part-of=node-annotator,app.kubernetes.io/component notin (nic)'",
+        ]
+    );
+    let combined = Settings { layout: Layout::Combined, ..settings(&[&KERNEL]) };
+    assert_eq!(
+        commands(&combined),
+        [
+            "kubectl delete daemonsets --namespace node-annotator --selector \
+             'app.kubernetes.io/part-of=node-annotator,app.kubernetes.io/component notin (combined)'",
+            "kubectl delete daemonsets --namespace node-annotator-privileged --selector \
+             'app.kubernetes.io/part-of=node-annotator'",
+        ]
+    );
+}
+
+fn refusal(settings: &Settings) -> String {
+    Manifests::new(settings).unwrap_err().to_string()
+}
+
+fn with_selector(key: &str, value: &str) -> Settings {
+    Settings { node_selector: BTreeMap::from([(key.to_owned(), value.to_owned())]), ..all() }
+}
+
+#[test]
+fn bad_input_is_refused() {
+    insta::assert_snapshot!(
+        [
+            refusal(&Settings { image: "two words".to_owned(), ..all() }),
+            refusal(&Settings { image: String::new(), ..all() }),
+            refusal(&Settings { image_pull_secrets: vec!["Not a name".to_owned()], ..all() }),
+            refusal(&with_selector("a b", "c")),
+            refusal(&with_selector("a", "b/c")),
+            refusal(&with_selector("kubernetes.io/os", "windows")),
+            refusal(&with_selector("k8s.haim.dev/kernel", "saved")),
+            refusal(&with_selector("k8s.haim.dev/opt-out", "")),
+            "Sometimes".parse::<ImagePullPolicy>().unwrap_err().to_string(),
+            "kube-system".parse::<node_annotator_deploy::Installation>().unwrap_err().to_string(),
+            "No".parse::<node_annotator_deploy::Installation>().unwrap_err().to_string(),
+            "x-privileged".parse::<node_annotator_deploy::Installation>().unwrap_err().to_string(),
+        ]
+        .join("\n\n")
+    );
+    assert!(Manifests::new(&with_selector("kubernetes.io/os", "linux")).is_ok());
+    // Facts of one collector may decide where another runs.
+    assert!(Manifests::new(&with_selector("k8s.haim.dev/cloud", "saved")).is_ok());
+}
+
+#[test]
+fn collectors_that_no_daemon_set_can_run_are_refused() {
+    const MANY: &[Fact] = &[Fact::primary("nothing", "none", Stability::Immutable)];
+    let refuse = |collector| refusal(&settings(&[leaked(collector)]));
+    insta::assert_snapshot!(
+        [
+            refuse(named("combined")),
+            refuse(named("a-name-of-forty-nine-characters-that-is-too-longx")),
+            refuse(Collector { needs: &[Need::HostPath("/")], ..named("root") }),
+            refuse(Collector { needs: &[Need::HostPath("/etc/../")], ..named("up") }),
+            refuse(Collector { needs: &[Need::HostPath("etc/")], ..named("relative") }),
+        ]
+        .join("\n")
+    );
+    let many: Vec<&'static Collector> = (0..=policy::MAX_LABELS)
+        .map(|index| leaked(Collector { facts: MANY, retired: &[], ..named(format!("c{index}").leak()) }))
+        .collect();
+    assert_eq!(
+        refusal(&settings(&many)),
+        "the selected collectors may write 129 labels on a node, and the admission policy allows 128\n\
+         hint: select fewer collectors"
+    );
+}

@@ -62,16 +62,6 @@ impl HostRoot {
         self.locate(path).exists()
     }
 
-    /// Runs a function that reads on a thread of its own: for collectors that otherwise wait for the network, since a read may
-    /// stall for ever.
-    pub async fn off_thread<T: Send + 'static>(&self, read: impl FnOnce(&Self) -> T + Send + 'static) -> T {
-        let host = self.clone();
-        match tokio::task::spawn_blocking(move || read(&host)).await {
-            Ok(value) => value,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-
     /// Reads on a thread of its own, so that an async collector does not stall the others.
     ///
     /// Dropping the future abandons a read that never returns.

@@ -71,15 +71,15 @@ pub(crate) static HANG_LONG: Collector = Collector {
 /// Never comes back from a read, and is given 50 ms.
 pub(crate) static STUCK: Collector = Collector {
     timeout: Duration::from_millis(50),
+    ..fake("stuck", Collect::Blocking(|_| match stuck() {}))
+};
+
+/// The same in the midst of waiting for the network.
+pub(crate) static STUCK_TASK: Collector = Collector {
+    timeout: Duration::from_millis(50),
     ..fake(
-        "stuck",
-        Collect::Blocking(|_| {
-            let (_open, never) = channel::<Infallible>();
-            match never.recv() {
-                Ok(never) => match never {},
-                Err(_) => unreachable!("the other end is open"),
-            }
-        }),
+        "stuck-task",
+        Collect::Async(|cx| Box::pin(async { match cx.host.blocking(|_| stuck()).await {} })),
     )
 };
 
@@ -142,6 +142,11 @@ pub(crate) const fn fake(name: &'static str, collect: Collect) -> Collector {
         enabled: Enabled::ByDefault,
         collect,
     }
+}
+
+fn stuck() -> Infallible {
+    let (_open, never) = channel();
+    never.recv().expect("the other end is open")
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a collector returns")]

@@ -1,5 +1,6 @@
-//! The engine from the outside, with fake collectors: registry, selection, runner, report and plan.
+//! The engine from the outside, with fake collectors: facts, registry, selection, runner, report and plan.
 
+mod facts;
 mod fakes;
 mod plan;
 mod registry;

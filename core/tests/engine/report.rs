@@ -74,11 +74,13 @@ fn the_json_of_each_outcome_is_as_documented() {
 #[test]
 fn texts_are_bounded_and_printable_whoever_wrote_them() {
     let long = "\u{1b}[2J ä\n".repeat(1000);
-    let error =
+    let cause =
         CollectError::new(long.clone()).hint(long.clone()).because(std::io::Error::other(long.clone()));
-    let failed = Outcome::failed(&error);
+    let failed = Outcome::failed(&cause);
     let Outcome::NotApplicable(reason) = Outcome::not_applicable(&long) else { unreachable!() };
+    let Outcome::Failed { error, .. } = &failed else { unreachable!() };
     let texts = [
+        error.clone(),
         failed.error().unwrap(),
         failed.hint().unwrap().to_owned(),
         reason,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::fakes::{self, Reply};
 use crate::fakes::{
-    ABSENT, ASK, EMPTY, FAIL, HANG_LONG, HANG_SHORT, SLOW_A, SLOW_B, STUCK, UNDECLARED, VALUE,
+    ABSENT, ASK, EMPTY, FAIL, HANG_LONG, HANG_SHORT, SLOW_A, SLOW_B, STUCK, STUCK_TASK, UNDECLARED, VALUE,
 };
 use crate::fakes::{
     PANIC_ODD, PANIC_TASK_STR, PANIC_TASK_STRING, PANIC_THREAD_STR, PANIC_THREAD_STRING, VALUE_FILE,
@@ -213,13 +213,18 @@ fn a_read_that_never_returns_does_not_hold_up_the_run() {
     let (send, received) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let report = runtime.block_on(run(&[&STUCK, &VALUE, &VALUE_FILE]));
+        let report = runtime.block_on(run(&[&STUCK, &STUCK_TASK, &VALUE, &VALUE_FILE]));
         runtime.shutdown_background();
         send.send(report).unwrap();
     });
     let report = received.recv_timeout(Duration::from_secs(20)).expect("the run returns");
     assert_eq!(
         outcomes(&report),
-        [("stuck", timed_out(&STUCK)), ("value", collected()), ("value-file", collected())]
+        [
+            ("stuck", timed_out(&STUCK)),
+            ("stuck-task", timed_out(&STUCK_TASK)),
+            ("value", collected()),
+            ("value-file", collected())
+        ]
     );
 }

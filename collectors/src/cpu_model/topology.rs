@@ -65,7 +65,7 @@ fn parse_list(text: &str) -> Option<BTreeSet<u32>> {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
         let length = usize::try_from(last.checked_sub(first)?).ok()?;
-        if length >= MAX_CPUS || cpus.len() + length >= MAX_CPUS {
+        if cpus.len() + length >= MAX_CPUS {
             return None;
         }
         cpus.extend(first..=last);

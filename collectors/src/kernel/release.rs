@@ -22,14 +22,12 @@ impl<'a> Release<'a> {
         }
         let (major, rest) = number(full)?;
         let (minor, rest) = number(rest.strip_prefix('.')?)?;
-        let third = rest.strip_prefix('.').and_then(number);
-        let patch = third.map(|(patch, _)| patch);
-        let rest = third.map_or(rest, |(_, rest)| rest);
+        let patch = rest.strip_prefix('.').and_then(number).map(|(patch, _)| patch);
         Some(Self { full, major, minor, patch, flavor: flavor(rest) })
     }
 }
 
-/// What is left of `-1053-aws` or `-362.8.1.el9_3.x86_64` when the leading numbers are taken away.
+/// What is left of `.0-1053-aws` or `.0-362.8.1.el9_3.x86_64` when the leading numbers are taken away.
 fn flavor(mut rest: &str) -> Option<&str> {
     const SEPARATORS: [char; 4] = ['-', '.', '+', '_'];
     loop {

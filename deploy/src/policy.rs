@@ -168,12 +168,15 @@ pub fn policy(
         metadata: base_metadata(installation, installation.cluster_object()),
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".to_owned()),
+            // With what the server would fill in, so that applying it twice changes nothing.
             match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
                 resource_rules: Some(vec![NamedRuleWithOperations {
                     api_groups: Some(vec![String::new()]),
                     api_versions: Some(vec!["*".to_owned()]),
                     operations: Some(vec!["*".to_owned()]),
                     resources: Some(vec!["nodes".to_owned(), "nodes/*".to_owned()]),
+                    scope: Some("*".to_owned()),
                     ..NamedRuleWithOperations::default()
                 }]),
                 ..MatchResources::default()

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::{Error, File, Manifests, Object};
 
-/// The file that lists all others for `kubectl apply -k`.
-pub(crate) const KUSTOMIZATION: &str = "kustomization.yaml";
+/// The file that lists all others for `kubectl apply -k`. `kubectl apply -f` takes the folder too: it passes over files
+/// without an extension.
+const KUSTOMIZATION: &str = "Kustomization";
 
 impl Manifests {
     /// Name and text of every file, the kustomization included, in order of name.
@@ -54,7 +55,11 @@ impl Manifests {
             "resources": resources,
         });
         let mut text = self.head();
-        push_comment(&mut text, "Apply with `kubectl apply -k`.");
+        push_comment(
+            &mut text,
+            "For `kubectl apply -k`, which says that the order is set twice: the one below counts.",
+        );
+        push_comment(&mut text, "`kubectl apply -f` on the folder does the same.");
         push_comment(&mut text, "");
         self.push_prune_commands(&mut text);
         push_document(&mut text, KUSTOMIZATION, &kustomization)?;

@@ -29,7 +29,7 @@ fn what_is_written_is_what_is_checked() {
     let folder = folder.path().join("deep/kubernetes");
     let manifests = manifests(&both());
     let missing = manifests.check(&folder).unwrap();
-    assert!(missing.contains(&Difference::Missing("kustomization.yaml".to_owned())));
+    assert!(missing.contains(&Difference::Missing("Kustomization".to_owned())));
 
     manifests.write(&folder).unwrap();
     assert_eq!(manifests.check(&folder).unwrap(), []);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use node_annotator_core::{Collector, Fact, Need, Registry, Selection, Stability};
+use node_annotator_core::{Collector, Need, Registry, Selection};
 use node_annotator_deploy::{
     ImagePullPolicy, Layout, Manifests, Object, PolicyMode, Settings, labels, policy,
 };
@@ -55,7 +55,7 @@ fn the_daemon_sets_of_both_classes_combined() {
         ..all()
     };
     let texts = Manifests::new(&settings).unwrap().render().unwrap();
-    let shown = texts.iter().filter(|(name, _)| name.starts_with("daemonset") || name.starts_with("kustom"));
+    let shown = texts.iter().filter(|(name, _)| name.starts_with("daemonset") || name.starts_with("Kustom"));
     let shown: Vec<_> = shown.map(|(name, text)| format!("==> {name}\n{text}")).collect();
     insta::assert_snapshot!(shown.concat());
 }
@@ -65,8 +65,8 @@ fn the_kustomization_lists_every_other_file() {
     for layout in [Layout::PerCollector, Layout::Combined] {
         let manifests = Manifests::new(&Settings { layout, ..all() }).unwrap();
         let texts = manifests.render().unwrap();
-        let (_, kustomization) = texts.iter().find(|(name, _)| name == "kustomization.yaml").unwrap();
-        for (name, _) in texts.iter().filter(|(name, _)| name != "kustomization.yaml") {
+        let (_, kustomization) = texts.iter().find(|(name, _)| name == "Kustomization").unwrap();
+        for (name, _) in texts.iter().filter(|(name, _)| name != "Kustomization") {
             assert!(kustomization.contains(&format!("- {name}\n")), "{name}");
         }
         let applied: Vec<&str> = manifests.files().iter().map(|file| file.name.as_str()).collect();
@@ -301,7 +301,6 @@ fn bad_input_is_refused() {
 
 #[test]
 fn collectors_that_no_daemon_set_can_run_are_refused() {
-    const MANY: &[Fact] = &[Fact::primary("nothing", "none", Stability::Immutable)];
     let refuse = |collector| refusal(&settings(&[leaked(collector)]));
     insta::assert_snapshot!(
         [
@@ -313,12 +312,11 @@ fn collectors_that_no_daemon_set_can_run_are_refused() {
         ]
         .join("\n")
     );
-    let many: Vec<&'static Collector> = (0..=policy::MAX_LABELS)
-        .map(|index| leaked(Collector { facts: MANY, retired: &[], ..named(format!("c{index}").leak()) }))
-        .collect();
+    let many: Vec<&'static Collector> =
+        (0..=policy::MAX_LABELS).map(|index| leaked(named(format!("c{index}").leak()))).collect();
     assert_eq!(
         refusal(&settings(&many)),
-        "the selected collectors may write 129 labels on a node, and the admission policy allows 128\n\
+        "the selected collectors may write 645 annotations on a node, and the admission policy allows 512\n\
          hint: select fewer collectors"
     );
 }

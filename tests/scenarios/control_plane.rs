@@ -60,7 +60,12 @@ async fn a_pod_lives_as_long_as_its_node_is_not_labelled() {
 
     let (event, pid) = cluster.events().wait_for("a start", |events| start_of(events, 0)).await.unwrap();
     assert_eq!((event.node.as_str(), event.container.as_str()), ("n1", "sleeper"));
-    let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    // The shell has to become the program first.
+    let environment = wait::until("the program", async || {
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if environment.is_empty() { Err("nothing") } else { Ok(environment) }
+    });
+    let environment = environment.await.unwrap();
     for variable in ["NODE_NAME=n1\0", "EXTRA=of n1\0", "KUBECONFIG=/"] {
         assert!(environment.contains(variable), "{environment}");
     }

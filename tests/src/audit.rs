@@ -164,7 +164,7 @@ mod tests {
         let text =
             line("a", "") + "torn {\n" + &line("b", ",\"userAgent\":\"node-annotator/0.1.0\"") + "{\"aud";
         parsed.add(text.as_bytes());
-        assert_eq!(parsed.offset as usize, text.len() - 5);
+        assert_eq!(parsed.offset, text.len() as u64 - 5);
         parsed.add(line("a", ",\"responseStatus\":{\"code\":200}").as_bytes());
         let codes: Vec<_> = parsed.requests.iter().map(Request::code).collect();
         assert_eq!(codes, [200, 0]);

@@ -79,7 +79,7 @@ impl Binaries {
     /// Blocks: for minutes when nothing has been built yet, with progress on stderr; for milliseconds afterwards.
     pub fn obtain(minor: Option<&str>, tools: &[Tool]) -> Result<Self> {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
-            return ready_made(folder, tools);
+            return ready_made(&folder, tools);
         }
         let minor = minor.map_or_else(default_minor, str::to_owned);
         let modules = Modules::read(&minor)?;
@@ -145,7 +145,7 @@ fn default_minor() -> String {
     env::var(VERSION_VARIABLE).unwrap_or_else(|_| DEFAULT_MINOR.to_owned())
 }
 
-fn ready_made(folder: PathBuf, tools: &[Tool]) -> Result<Binaries> {
+fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
     let folder =
         folder.canonicalize().with_context(|| format!("{BINARIES_VARIABLE}: `{}`", folder.display()))?;
     for tool in tools {

@@ -118,7 +118,9 @@ impl Kubelet {
     pub fn kill_containers(&self, node: &str) -> usize {
         let running = locked(&self.shared.running);
         let stoppers: Vec<_> = running.values().filter(|(its_node, _)| its_node == node).collect();
-        stoppers.iter().for_each(|(_, stopper)| stopper(Stop::Kill));
+        for (_, stopper) in &stoppers {
+            stopper(Stop::Kill);
+        }
         stoppers.len()
     }
 

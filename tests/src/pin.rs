@@ -88,13 +88,24 @@ fn go_mod(version: &str, minor: &str, upstream: &str) -> Result<String> {
     {
         writeln!(text, "{line}\n")?;
     }
-    let tools: String = Tool::ALL.iter().map(|tool| format!("\t{}\n", tool.package())).collect();
-    writeln!(text, "tool (\n{tools})\n")?;
+    text.push_str("tool (\n");
+    for tool in Tool::ALL {
+        writeln!(text, "\t{}", tool.package())?;
+    }
+    text.push_str(")\n\n");
     writeln!(text, "require (\n\tgo.etcd.io/etcd/server/v3 {etcd}\n\tk8s.io/kubernetes v{version}\n)\n")?;
     // The main repository requires its own parts at v0.0.0 and finds them beside itself, where we have nothing.
-    let replaced: String =
-        staged.iter().map(|module| format!("\t{module} => {module} v0.{patch}\n")).collect();
-    writeln!(text, "replace (\n{replaced})")?;
+    text.push_str(
+        "replace (
+",
+    );
+    for module in staged {
+        writeln!(text, "	{module} => {module} v0.{patch}")?;
+    }
+    text.push_str(
+        ")
+",
+    );
     Ok(text)
 }
 

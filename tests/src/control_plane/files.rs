@@ -78,12 +78,9 @@ impl Files {
         files.write_private(ACCOUNT_KEY, &key.serialize_pem())?;
         files.write_private(ACCOUNT_PUBLIC_KEY, &key.public_key_pem())?;
         files.write_private(AUDIT_POLICY, AUDIT_POLICY_TEXT)?;
-        let rows: String = files
-            .tokens
-            .iter()
-            .map(|(user, token)| format!("{token},{0},{0},system:masters\n", user.name()))
-            .collect();
-        files.write_private(TOKENS, &rows)?;
+        let rows =
+            files.tokens.iter().map(|(user, token)| format!("{token},{0},{0},system:masters", user.name()));
+        files.write_private(TOKENS, &rows.collect::<Vec<_>>().join("\n"))?;
         Ok(files)
     }
 

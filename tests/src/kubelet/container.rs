@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::environment::{self, Addresses};
+use super::environment::{self, Addresses, Resolved};
 use super::events::{Event, What};
 use super::node::SimulatedNode;
 use super::runtime::{ContainerSpec, Exit, Running, Stop};
@@ -124,7 +124,7 @@ impl Supervised {
 
         let falls_back =
             self.container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-        let message = termination_message(&message, logs, falls_back && exit.code != 0);
+        let message = termination_message(&message, &logs, falls_back && exit.code != 0);
         self.record(What::Exited { exit, message: message.clone() });
         let reason = if exit.code == 0 { "Completed" } else { "Error" };
         Termination { exit, started, finished: Timestamp::now(), reason, message }
@@ -157,7 +157,8 @@ impl Supervised {
     }
 
     fn spec(&self, restart: u32) -> Result<ContainerSpec> {
-        let (command, mut env) = environment::resolve(&self.container, &self.pod, &self.addresses)?;
+        let Resolved { command, mut env } =
+            environment::resolve(&self.container, &self.pod, &self.addresses)?;
         let uid = self.pod.uid().unwrap_or_default();
         let folder = self.shared.folder.join(uid).join(&self.container.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -227,7 +228,7 @@ pub(super) async fn stop_asked(wish: &mut watch::Receiver<Wish>) {
     let _ = wish.wait_for(|wish| wish.stop.is_some()).await;
 }
 
-fn termination_message(path: &Path, logs: [PathBuf; 2], falls_back: bool) -> String {
+fn termination_message(path: &Path, logs: &[PathBuf; 2], falls_back: bool) -> String {
     let read = |path: &Path| fs::read(path).unwrap_or_default();
     let mut bytes = read(path);
     bytes.truncate(MESSAGE_BYTES);

@@ -12,12 +12,17 @@ pub(super) struct Addresses {
     pub(super) pod: String,
 }
 
-/// The command (its program empty when the image decides) and the variables in the order in which they are declared.
-pub(super) fn resolve(
-    container: &Container,
-    pod: &Pod,
-    addresses: &Addresses,
-) -> Result<(Vec<String>, Vec<(String, String)>)> {
+/// A container's own part of what it is started with.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// Program (empty when the image decides) and arguments.
+    pub(super) command: Vec<String>,
+    /// Variables, in the order in which they are declared.
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// Expands the command, and resolves the variables.
+pub(super) fn resolve(container: &Container, pod: &Pod, addresses: &Addresses) -> Result<Resolved> {
     ensure!(container.env_from.as_ref().is_none_or(Vec::is_empty), "envFrom is not simulated");
     let mut known = BTreeMap::new();
     let mut env = Vec::new();
@@ -35,7 +40,7 @@ pub(super) fn resolve(
         command.push(String::new());
     }
     command.extend(expanded(&container.args));
-    Ok((command, env))
+    Ok(Resolved { command, env })
 }
 
 fn value(
@@ -93,7 +98,7 @@ fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
             match known.get(name) {
                 Some(value) => result.push_str(value),
-                None => result.push_str(&format!("$({name})")),
+                None => result.extend(["$(", name, ")"]),
             }
             rest = after;
         } else {
@@ -109,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn resolved(container: serde_json::Value) -> Result<(Vec<String>, Vec<(String, String)>)> {
+    fn resolved(container: serde_json::Value) -> Result<Resolved> {
         let pod = json!({
             "metadata": {"name": "p", "namespace": "ns", "labels": {"a": "b"}},
             "spec": {"nodeName": "n1", "containers": []},
@@ -122,7 +127,7 @@ mod tests {
     fn fields_and_references() {
         let field =
             |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
-        let (command, env) = resolved(json!({
+        let Resolved { command, env } = resolved(json!({
             "name": "c",
             "args": ["--node=$(NODE_NAME)", "$(UNKNOWN)", "$$(NODE_NAME)", "100$"],
             "env": [

@@ -163,7 +163,7 @@ impl Simulated {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn write_status(&self, states: &[State], ended: bool) -> kube::Result<()> {

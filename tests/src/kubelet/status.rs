@@ -119,8 +119,8 @@ pub(super) fn patch(
 ) -> Value {
     let ready = !states.is_empty() && states.iter().all(State::is_running);
     let condition = |kind: &str, holds: bool| {
-        let status = if holds { "True" } else { "False" };
-        json!({"type": kind, "status": status, "lastTransitionTime": Timestamp::now()})
+        let holds = if holds { "True" } else { "False" };
+        json!({"type": kind, "status": holds, "lastTransitionTime": Timestamp::now()})
     };
     let containers: Vec<_> = states.iter().map(State::json).collect();
     json!({

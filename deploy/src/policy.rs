@@ -27,6 +27,10 @@ pub const MAX_LABELS: usize = 128;
 /// keys and for collectors that are not selected any more. Half of what Kubernetes allows for everybody.
 pub const MAX_BYTES: usize = 2 * MAX_RUN_BYTES;
 
+/// How many field managers a Node may have before a write of ours may not add one: the API server puts no limit to those that
+/// apply, and each makes the Node larger. Nodes have about ten.
+pub const MAX_MANAGERS: usize = 64;
+
 /// One thing that every write must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -117,6 +121,14 @@ pub fn rules(prefix: &Prefix) -> Vec<Rule> {
              \x20 object.metadata.?managedFields.orValue([]).exists(new,\n\
              \x20   new.operation == 'Apply' && new.manager == old.manager))",
             "fields that others applied may not be taken from them",
+        ),
+        rule(
+            "manager-count",
+            &format!(
+                "size(object.metadata.?managedFields.orValue([])) <= {MAX_MANAGERS}\n\
+                 || size(object.metadata.?managedFields.orValue([])) <= size(oldObject.metadata.?managedFields.orValue([]))"
+            ),
+            &format!("no field manager may be added to a Node that has {MAX_MANAGERS}"),
         ),
     ]
 }

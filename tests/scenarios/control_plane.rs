@@ -1,8 +1,11 @@
 //! The harness itself: what all other scenarios stand on.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::anyhow;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use node_annotator_tests::kubelet::events::{Event, What};
 use node_annotator_tests::kubelet::runtime::Exit;
 use node_annotator_tests::{Cluster, NodeSpec, Options, wait};
@@ -52,6 +55,16 @@ async fn wait_for_running_pod(cluster: &Cluster, restarts: i32) {
     running.await.unwrap();
 }
 
+/// Makes a request with a pod's token, and returns the node that the server reads from it.
+async fn node_of_token(cluster: &Cluster, kubeconfig: &Path) -> String {
+    let config = Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
+    Client::try_from(config).unwrap().apiserver_version().await.unwrap();
+    let requests = cluster.requests(|it| it.user.username == "system:serviceaccount:default:default");
+    let user = requests.await.unwrap().pop().unwrap().user;
+    user.extra["authentication.kubernetes.io/node-name"].join(",")
+}
+
 #[tokio::test]
 async fn a_pod_lives_as_long_as_its_node_is_not_labelled() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
@@ -71,6 +84,9 @@ async fn a_pod_lives_as_long_as_its_node_is_not_labelled() {
     }
     assert!(!environment.contains("CARGO"), "{environment}");
     wait_for_running_pod(&cluster, 0).await;
+    let kubeconfig =
+        environment.split('\0').find_map(|variable| variable.strip_prefix("KUBECONFIG=")).unwrap();
+    assert_eq!(node_of_token(&cluster, Path::new(kubeconfig)).await, "n1");
 
     assert_eq!(cluster.kubelet().kill_containers("n1"), 1);
     cluster.events().wait_for("a restart", |events| start_of(events, 1)).await.unwrap();
@@ -89,6 +105,8 @@ async fn a_pod_lives_as_long_as_its_node_is_not_labelled() {
     assert_eq!(fs::read_to_string(folder.join("0.stdout")).unwrap(), "on n1\n");
     cluster.wait_until_done("default", "sleeper").await.unwrap();
     assert!(cluster.pods("default").await.unwrap().is_empty());
+    // Late news of the pod starts nothing anew.
+    assert_eq!(cluster.events().all().len(), whats.len());
 }
 
 #[tokio::test]

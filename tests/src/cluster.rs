@@ -12,7 +12,7 @@ use kube::Client;
 use crate::audit::{AuditLog, Request};
 use crate::binaries::{Binaries, Tool};
 use crate::control_plane::{ControlPlane, ControlPlaneOptions};
-use crate::guardian::Guardian;
+use crate::guardian::{Guardian, KEEP_VARIABLE};
 use crate::kubelet::events::Events;
 use crate::kubelet::runtime::Runtime;
 use crate::kubelet::{Backoff, Kubelet, NodeSpec, Process, Server};
@@ -113,6 +113,13 @@ impl Cluster {
         self.kubelet.add_node(spec).await
     }
 
+    /// Adds many at once; stops at the first that fails.
+    pub async fn add_nodes(&self, specs: impl IntoIterator<Item = NodeSpec>) -> Result<()> {
+        let additions = specs.into_iter().map(|spec| self.kubelet.add_node(spec));
+        // The kubelet bounds what is under way.
+        futures_util::future::try_join_all(additions).await.map(drop)
+    }
+
     /// Takes a node away, with all that runs on it.
     pub async fn delete_node(&self, name: &str) -> Result<()> {
         self.kubelet.delete_node(name).await
@@ -151,6 +158,14 @@ impl Cluster {
     /// All requests of the product under test until now.
     pub async fn annotator_requests(&self) -> Result<Vec<Request>> {
         self.requests(Request::is_annotators).await
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("a test failed; {}\nhint: {KEEP_VARIABLE}=1 keeps all logs", self.events().tail());
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use kube::{Api, Client};
 
 use crate::binaries::{Binaries, Tool};
 use crate::guardian::Guardian;
-use crate::ports::free_port;
+use crate::ports::Port;
 use crate::wait;
 
 use component::Component;
@@ -53,8 +53,8 @@ struct Launch {
     files: Files,
     options: ControlPlaneOptions,
     group: i32,
-    etcd_port: u16,
-    api_port: u16,
+    etcd_port: Port,
+    api_port: Port,
 }
 
 impl ControlPlane {
@@ -71,8 +71,8 @@ impl ControlPlane {
                 files: Files::write(&folder)?,
                 options: options.clone(),
                 group: guardian.group(),
-                etcd_port: free_port()?,
-                api_port: free_port()?,
+                etcd_port: Port::reserve()?,
+                api_port: Port::reserve()?,
             };
             match launch.start().await {
                 Err(error)
@@ -139,7 +139,7 @@ impl ControlPlane {
 impl Launch {
     async fn start(self) -> Result<ControlPlane> {
         let mut etcd = self.etcd()?;
-        etcd.wait_for_port(self.etcd_port, START_DEADLINE).await?;
+        etcd.wait_for_port(self.etcd_port.number(), START_DEADLINE).await?;
         let mut api_server = self.api_server()?;
         let client = self.wait_until_ready(&mut api_server).await?;
         let mut controller_manager = self.controller_manager()?;
@@ -164,12 +164,12 @@ impl Launch {
     }
 
     fn server(&self) -> String {
-        format!("https://127.0.0.1:{}", self.api_port)
+        format!("https://127.0.0.1:{}", self.api_port.number())
     }
 
     /// Returns the administrator's client, since the kubeconfigs can be written no earlier: the server makes its certificate.
     async fn wait_until_ready(&self, api_server: &mut Component) -> Result<Client> {
-        api_server.wait_for_port(self.api_port, START_DEADLINE).await?;
+        api_server.wait_for_port(self.api_port.number(), START_DEADLINE).await?;
         self.files.write_kubeconfigs(&self.server())?;
         let client = connect(&self.files.kubeconfig(User::Admin)).await?;
         let ready = wait::until_within(START_DEADLINE, "the API server to be ready", async || {
@@ -184,7 +184,7 @@ impl Launch {
     }
 
     fn etcd(&self) -> Result<Component> {
-        let client = format!("http://127.0.0.1:{}", self.etcd_port);
+        let client = format!("http://127.0.0.1:{}", self.etcd_port.number());
         // The only member talks to no peer: any port will do.
         let peer = "http://127.0.0.1:0";
         let args = [
@@ -203,8 +203,8 @@ impl Launch {
     fn api_server(&self) -> Result<Component> {
         let file = |name: &str| self.files.path(name).display().to_string();
         let mut args = vec![
-            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
-            format!("--secure-port={}", self.api_port),
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port.number()),
+            format!("--secure-port={}", self.api_port.number()),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
             // Loopback is refused as an endpoint of the service `kubernetes`, which nothing here needs.

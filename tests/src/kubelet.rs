@@ -37,6 +37,8 @@ use runtime::{Runtime, Stop, Stopper};
 /// How many requests are under way at once, however many nodes there are.
 const CONCURRENT_REQUESTS: usize = 64;
 const WATCH_RETRY: Duration = Duration::from_millis(200);
+/// How long a container may take whose pod was deleted by force.
+const FORCED_GRACE: Duration = Duration::from_secs(2);
 
 /// Where the API server is, for the kubeconfig of each pod.
 #[derive(Clone, Debug)]
@@ -68,10 +70,13 @@ struct Shared {
     running: Mutex<HashMap<(String, String), (String, Stopper)>>,
 }
 
+/// A pod that the watch has shown and whose end it has not: news of it may come after its task ended, and start no other.
 #[derive(Debug)]
 struct PodHandle {
     node: String,
     wish: watch::Sender<Wish>,
+    task_ended: bool,
+    end_seen: bool,
 }
 
 /// What is wanted of a pod.
@@ -164,7 +169,7 @@ impl Shared {
                     None => return,
                 },
                 Some(ended) = tasks.join_next() => match ended {
-                    Ok(uid) => drop(locked(&self.pods).remove(&uid)),
+                    Ok(uid) => self.update(&uid, |pod| pod.task_ended = true),
                     Err(error) => tracing::error!("the simulation of a pod failed: {error}"),
                 },
             }
@@ -183,7 +188,9 @@ impl Shared {
         let mut pods = locked(&self.pods);
         if let Some(known) = pods.get(&uid) {
             known.wish.send_if_modified(|old| {
-                let differs = old.stop != wish.stop;
+                // A removed node's pods are gone, whatever news of them is still under way.
+                let differs = old.object_exists && old.stop != wish.stop;
+                let wish = if old.object_exists { wish } else { *old };
                 *old = wish;
                 differs
             });
@@ -196,7 +203,10 @@ impl Shared {
             return;
         }
         let (sender, receiver) = watch::channel(wish);
-        pods.insert(uid.clone(), PodHandle { node: name.to_owned(), wish: sender });
+        pods.insert(
+            uid.clone(),
+            PodHandle { node: name.to_owned(), wish: sender, task_ended: false, end_seen: false },
+        );
         let shared = self.clone();
         tasks.spawn(async move {
             pod::run(shared, node, Arc::new(pod), receiver).await;
@@ -206,11 +216,21 @@ impl Shared {
 
     /// A pod whose object is gone: deleted by force, or on a removed node.
     fn forget(&self, uid: &str) {
-        if let Some(known) = locked(&self.pods).get(uid) {
-            known.wish.send_modify(|wish| {
+        self.update(uid, |pod| {
+            pod.end_seen = true;
+            pod.wish.send_modify(|wish| {
                 wish.object_exists = false;
-                wish.stop.get_or_insert(Duration::from_secs(2));
+                wish.stop.get_or_insert(FORCED_GRACE);
             });
+        });
+    }
+
+    fn update(&self, uid: &str, change: impl FnOnce(&mut PodHandle)) {
+        let mut pods = locked(&self.pods);
+        let Some(pod) = pods.get_mut(uid) else { return };
+        change(pod);
+        if pod.task_ended && pod.end_seen {
+            pods.remove(uid);
         }
     }
 

@@ -1,31 +1,42 @@
 //! Free loopback ports that stay free while a server is away for a moment.
 
-use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{LazyLock, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-
 const LOWEST: u16 = 10_000;
 
-/// A port that nobody listens on now.
-///
-/// It lies below the range from which the kernel takes the ports of outgoing connections: one of those would block an API
-/// server that is restarted on its port. Another process may still take it first; who starts a server tries again then.
-pub(crate) fn free_port() -> Result<u16> {
-    let end = ephemeral_start().max(LOWEST + 1000);
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..1000 {
-        let port = LOWEST + u16::try_from(random() % u64::from(end - LOWEST))?;
-        if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            taken.insert(port);
-            return Ok(port);
+/// A port of 127.0.0.1 that no other cluster takes while this lives.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    /// The same port of another loopback address: the lock that all processes with this harness respect. Without it, two of
+    /// them could pick the same port, and one would talk to the other's etcd.
+    _lock: TcpListener,
+}
+
+impl Port {
+    /// Reserves a port that nobody listens on now.
+    ///
+    /// It lies below the range from which the kernel takes the ports of outgoing connections: one of those would block an
+    /// API server that is restarted on its port. Anything but this harness may still take it first; who starts a server
+    /// tries again then.
+    pub(crate) fn reserve() -> Result<Self> {
+        let end = ephemeral_start().max(LOWEST + 1000);
+        for _ in 0..1000 {
+            let number = LOWEST + u16::try_from(random() % u64::from(end - LOWEST))?;
+            let Ok(lock) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), number)) else { continue };
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                return Ok(Self { number, _lock: lock });
+            }
         }
+        bail!("no free port between {LOWEST} and {end}")
     }
-    bail!("no free port between {LOWEST} and {end}")
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
 }
 
 /// A number that nobody guesses: the standard library seeds its hasher from the kernel's randomness.
@@ -41,11 +52,17 @@ fn ephemeral_start() -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn ports_differ() {
-        let ports: HashSet<_> = (0..20).map(|_| free_port().unwrap()).collect();
-        assert_eq!(ports.len(), 20);
+    fn ports_differ_and_are_free() {
+        let ports: Vec<_> = (0..20).map(|_| Port::reserve().unwrap()).collect();
+        let numbers: HashSet<_> = ports.iter().map(Port::number).collect();
+        assert_eq!(numbers.len(), 20);
+        for port in ports {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).unwrap();
+        }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn build(modules: &Modules, bin: &Path, tools: &[Tool]) -> Result<()>
     if tools.is_empty() {
         return Ok(());
     }
+    go()?;
     let names: Vec<_> = tools.iter().map(|tool| tool.name()).collect();
     eprintln!("building Kubernetes {} ({}): minutes, once", modules.version, names.join(", "));
     for tool in tools {

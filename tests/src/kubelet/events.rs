@@ -2,12 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::runtime::Exit;
 use crate::wait;
+
+/// How many are quoted in an error.
+const SHOWN: usize = 40;
 
 /// Something that happened to a container.
 #[derive(Clone, Debug)]
@@ -96,12 +99,10 @@ impl Events {
     /// Waits until `pick` finds what it looks for in all events so far.
     pub async fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(&[Event]) -> Option<T>) -> Result<T> {
         let mut changes = self.subscribe();
-        let mut seen = Vec::new();
         let found = tokio::time::timeout(wait::DEADLINE, async {
             loop {
                 changes.borrow_and_update();
-                seen = self.all();
-                if let Some(found) = pick(&seen) {
+                if let Some(found) = pick(&self.all()) {
                     return found;
                 }
                 // Cannot fail: the sender lives as long as `self`.
@@ -109,10 +110,14 @@ impl Events {
             }
         });
         let found = found.await;
-        found.map_err(|_| {
-            let seen: Vec<_> = seen.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("waited {:?} for {what}; seen:\n{}", wait::DEADLINE, seen.join("\n"))
-        })
+        found.map_err(|_| anyhow!("waited {:?} for {what}; {}", wait::DEADLINE, self.tail()))
+    }
+
+    /// The last of them as text, for error messages.
+    pub fn tail(&self) -> String {
+        let all = self.all();
+        let last: Vec<_> = all[all.len().saturating_sub(SHOWN)..].iter().map(ToString::to_string).collect();
+        format!("{} events, the last:\n{}", all.len(), last.join("\n"))
     }
 
     pub(super) fn record(&self, event: Event) {

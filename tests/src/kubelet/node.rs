@@ -106,7 +106,10 @@ impl Kubelet {
             SimulatedNode { name: name.clone(), address, env: Mutex::new(spec.env.clone()), spec };
         // Known before it is there: its first pod may come faster than the answer.
         locked(&self.shared.nodes).insert(name.clone(), Arc::new(simulated));
-        let created = self.nodes().create(&PostParams::default(), &node).await;
+        let created = {
+            let _permit = self.shared.requests.acquire().await;
+            self.nodes().create(&PostParams::default(), &node).await
+        };
         if created.is_err() {
             locked(&self.shared.nodes).remove(&name);
         }

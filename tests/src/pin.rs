@@ -14,17 +14,22 @@ use crate::binaries::{Tool, go};
 pub fn pin(version: &str) -> Result<PathBuf> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let minor = minor_version(version)?;
-    let folder = modules_folder().join(&minor);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let upstream = upstream_go_mod(version)?;
     let text = go_mod(version, &minor, &upstream)?;
-    let path = folder.join("go.mod");
-    fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
-    // A stale sum never helps: tidy writes what this go.mod needs.
-    let _ = fs::remove_file(folder.join("go.sum"));
-    let output =
-        go()?.args(["mod", "tidy"]).current_dir(&folder).output().context("cannot run go mod tidy")?;
-    ensure!(output.status.success(), "go mod tidy: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    // Elsewhere first: a version that cannot be had leaves the pinned one as it is.
+    let draft = tempfile::tempdir().context("cannot make a folder for temporary files")?;
+    fs::write(draft.path().join("go.mod"), text).context("cannot write go.mod")?;
+    // What it prints is its progress, and the reason when it fails.
+    let status =
+        go()?.args(["mod", "tidy"]).current_dir(draft.path()).status().context("cannot run go mod tidy")?;
+    ensure!(status.success(), "go mod tidy: {status}");
+    let folder = modules_folder().join(&minor);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    for name in ["go.mod", "go.sum"] {
+        let path = folder.join(name);
+        fs::copy(draft.path().join(name), &path)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
     Ok(folder)
 }
 

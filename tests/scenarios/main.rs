@@ -1,4 +1,10 @@
 //! Scenarios on a real control plane.
 
 mod control_plane;
+mod failures;
 mod killed;
+mod outages;
+mod requests;
+mod run_once;
+mod support;
+mod tampering;

@@ -1,6 +1,9 @@
 //! Development tasks, run as `cargo xtask TASK`. Each is thin: the work is done by the crates of the workspace.
 
+mod demo;
+mod manifests;
 mod test;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 use node_annotator_collectors as _;
@@ -15,12 +18,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
+    Demo(demo::Options),
+    /// Write `deploy/kubernetes` from the registry of collectors
+    GenManifests(manifests::Options),
+    /// Make the go.mod from which a Kubernetes version is built for the scenarios
+    PinKubernetes {
+        /// A full version, such as 1.36.3
+        version: String,
+    },
     /// Format, lint, unit tests, documentation, and the scenarios on a real control plane
     Test(test::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
+        Task::Demo(options) => demo::run(&options),
+        Task::GenManifests(options) => manifests::run(&options),
+        Task::PinKubernetes { version } => {
+            let folder = node_annotator_tests::pin::pin(&version)?;
+            eprintln!("written: {}", folder.display());
+            Ok(())
+        }
         Task::Test(options) => test::run(&options),
     }
 }

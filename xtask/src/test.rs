@@ -1,17 +1,22 @@
 //! `cargo xtask test`: everything that has to pass.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use node_annotator_tests::binaries::VERSION_VARIABLE;
+
+use crate::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Leave out the scenarios that need a real control plane, and with them Go
     #[arg(long)]
     no_cluster: bool,
+    /// The Kubernetes minor version of the scenarios, such as 1.33; the newest by default
+    #[arg(long, value_name = "MINOR")]
+    kubernetes: Option<String>,
     /// Only tests whose name contains this
     filter: Option<String>,
 }
@@ -22,14 +27,13 @@ struct Step {
     arguments: Vec<&'static str>,
     /// Takes the filter, being made of tests.
     filtered: bool,
-    environment: &'static [(&'static str, &'static str)],
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut times = Vec::new();
     for step in steps(options) {
-        let (title, elapsed) = (step.title, execute(&step, options.filter.as_deref())?);
+        let (title, elapsed) = (step.title, execute(&step, options)?);
         times.push((title, elapsed));
     }
     eprintln!("\nall passed");
@@ -45,12 +49,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn steps(options: &Options) -> Vec<Step> {
     const CLUSTER: &str = "node-annotator-tests/cluster";
-    const DENY: &[(&str, &str)] = &[("RUSTDOCFLAGS", "--deny warnings")];
     let step = |title, arguments: &[&'static str]| Step {
         title,
         arguments: arguments.to_vec(),
         filtered: arguments[0] == "test",
-        environment: DENY,
     };
     // Always the whole workspace: with fewer packages cargo would pick other features and compile everything again.
     let mut steps = vec![
@@ -70,22 +72,20 @@ fn steps(options: &Options) -> Vec<Step> {
     steps
 }
 
-fn execute(step: &Step, filter: Option<&str>) -> anyhow::Result<Duration> {
+fn execute(step: &Step, options: &Options) -> anyhow::Result<Duration> {
     eprintln!("\n== {} ==", step.title);
     let started = Instant::now();
     let mut command = Command::new(env!("CARGO"));
-    command.args(&step.arguments).envs(step.environment.iter().copied()).current_dir(workspace());
+    command.args(&step.arguments).env("RUSTDOCFLAGS", "--deny warnings").current_dir(workspace::root());
+    if let Some(minor) = &options.kubernetes {
+        command.env(VERSION_VARIABLE, minor);
+    }
     if step.filtered {
-        command.args(filter);
+        command.args(&options.filter);
     }
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("{} did not pass\nhint: repeat it alone with `cargo {}`", step.title, step.arguments.join(" "));
     }
     Ok(started.elapsed())
-}
-
-/// The root of the workspace.
-pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
 }

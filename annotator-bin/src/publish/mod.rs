@@ -1,18 +1,19 @@
 //! The only place that writes to a Node: one PATCH, tried again within its budget, and compared with what was stored.
 
+mod connection;
 mod error;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 pub use error::{PublishError, Reason};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt};
 use node_annotator_core::Plan;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::stop::Stop;
@@ -45,26 +46,56 @@ pub async fn publish(
     deadline: Instant,
     stop: &Stop,
 ) -> Result<Published, PublishError> {
-    let nodes: Api<Node> = Api::all(client);
-    // The first failure that says something beats the deadline that ends the tries.
+    let nodes = Api::all(client);
+    // The last failure says more than the deadline that ended the tries.
     let mut last = None;
-    let tries = (|| patch(&nodes, node, plan))
-        .retry(pauses())
-        .when(|error: &PublishError| error.is_retryable() && !stop.is_requested())
-        .adjust(|error, pause| pause.map(|pause| pause.max(error.retry_after().unwrap_or_default())))
-        .notify(|error, pause| {
-            warn!(error = %error, ?pause, "the Node is not written yet, trying again");
-            last = Some(error.to_string());
-        });
-    let outcome = tokio::select! {
-        outcome = tokio::time::timeout_at(deadline, tries) => outcome.map_err(|_| Reason::Deadline),
-        () = grace_after(stop) => Err(Reason::Stopped),
+    let tries = timeout_at(deadline, try_again_and_again(&nodes, node, plan, stop, &mut last));
+    let ended = tokio::select! {
+        outcome = tries => match outcome {
+            Ok(Ok(stored)) => return Ok(stored),
+            Ok(Err(ended)) => ended,
+            Err(_) => Ended::Deadline,
+        },
+        () = grace_after(stop) => Ended::Stopped,
     };
-    match outcome {
-        Ok(Ok(stored)) => Ok(stored),
-        Ok(Err(error)) => Err(error),
-        Err(reason) => Err(PublishError::new(reason, node, last)),
+    Err(match ended {
+        Ended::Answered(error) => error,
+        Ended::Deadline => PublishError::deadline(node).after(last),
+        Ended::Stopped => PublishError::stopped(node).after(last),
+    })
+}
+
+/// Why there are no more tries.
+enum Ended {
+    /// Another try would get the same answer.
+    Answered(PublishError),
+    Deadline,
+    Stopped,
+}
+
+async fn try_again_and_again(
+    nodes: &Api<Node>,
+    node: &str,
+    plan: &Plan,
+    stop: &Stop,
+    last: &mut Option<PublishError>,
+) -> Result<Published, Ended> {
+    let mut pauses = pauses();
+    while !stop.is_requested() {
+        let error = match patch(nodes, node, plan).await {
+            Ok(stored) => return Ok(stored),
+            Err(error) if error.is_retryable() => error,
+            Err(error) => return Err(Ended::Answered(error)),
+        };
+        let pause = pauses.next().unwrap_or(LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
+        warn!(%error, ?pause, "the Node is not written yet, trying again");
+        *last = Some(error);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.requested() => {}
+        }
     }
+    Err(Ended::Stopped)
 }
 
 async fn patch(nodes: &Api<Node>, node: &str, plan: &Plan) -> Result<Published, PublishError> {
@@ -84,16 +115,17 @@ async fn patch(nodes: &Api<Node>, node: &str, plan: &Plan) -> Result<Published, 
     Ok(Published { resource_version })
 }
 
-fn pauses() -> ExponentialBuilder {
+fn pauses() -> impl Iterator<Item = Duration> {
     // The deadline ends the tries, not their number.
     ExponentialBuilder::default()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)
         .without_max_times()
         .with_jitter()
+        .build()
 }
 
 async fn grace_after(stop: &Stop) {
     stop.requested().await;
-    tokio::time::sleep(GRACE).await;
+    sleep(GRACE).await;
 }

@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use crate::output::{Format, columns};
 
 /// All collectors, a line each.
-pub fn list(registry: &Registry, format: Format) -> String {
+pub fn list(registry: &Registry, prefix: &Prefix, format: Format) -> String {
     if format == Format::Json {
-        let prefix = Prefix::default();
-        return format!("{:#}\n", registry.iter().map(|c| to_json(c, &prefix)).collect::<Value>());
+        return format!("{:#}\n", registry.iter().map(|c| to_json(c, prefix)).collect::<Value>());
     }
     let rows: Vec<_> = registry
         .iter()
@@ -45,6 +44,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         ("pod security".to_owned(), collector.privilege_class().as_str().to_owned()),
         ("timeout".to_owned(), format!("{:?}", collector.timeout)),
         ("done label".to_owned(), prefix.done(collector.name)),
+        ("on failure".to_owned(), format!("annotation {}", prefix.error(collector.name))),
     ];
     text += &columns(&rows, 0);
     text += "\nannotations\n";
@@ -62,11 +62,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
 
 fn explain_fact(collector: &Collector, fact: &Fact, prefix: &Prefix) -> String {
     let mut text = format!("  {}\n", prefix.fact(collector.name, fact.name));
-    let rows = [
-        (String::new(), fact.summary.to_owned()),
-        (String::new(), format!("{}, such as `{}`", fact.stability.as_str(), fact.example)),
-    ];
-    for (_, line) in rows {
+    for line in [fact.summary, &format!("{}, such as `{}`", fact.stability.as_str(), fact.example)] {
         writeln!(text, "      {line}").expect("a string takes what is written to it");
     }
     text
@@ -91,6 +87,7 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
         "privilegeClass": collector.privilege_class(),
         "timeoutSeconds": collector.timeout.as_secs_f64(),
         "doneLabel": prefix.done(collector.name),
+        "errorAnnotation": prefix.error(collector.name),
         "facts": facts.collect::<Vec<_>>(),
         "retired": collector.retired,
         "variables": collector.variables,

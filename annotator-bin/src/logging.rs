@@ -5,7 +5,7 @@ use std::panic;
 
 use clap::ValueEnum;
 use tracing::{Level, error};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -46,13 +46,14 @@ impl From<LogLevel> for Level {
     }
 }
 
+/// Whose logs are shown at `trace` alone: what they have to say we say better. Collectors of other crates are not among them.
+const LIBRARIES: [&str; 7] = ["hickory", "hyper", "kube", "mio", "rustls", "tokio", "tower"];
+
 /// Starts logging, and sends panics there: one that is caught ends as a collector's outcome, not as loose text on stderr.
 pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let ours = Level::from(level);
-    let filter = match level {
-        LogLevel::Trace => Targets::new().with_default(ours),
-        _ => Targets::new().with_default(Level::ERROR).with_target("node_annotator", ours),
-    };
+    let others = if matches!(level, LogLevel::Trace) { LevelFilter::TRACE } else { LevelFilter::OFF };
+    let filter = Targets::new().with_default(ours).with_targets(LIBRARIES.map(|library| (library, others)));
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let layer = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

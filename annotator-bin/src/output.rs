@@ -8,7 +8,7 @@ use node_annotator_core::key::fact_name;
 use node_annotator_core::{Entry, Outcome, Plan, Report};
 use serde_json::{Value, json};
 
-use crate::run::{Finished, Settings, Target};
+use crate::run::{Failure, Finished, Settings, Target};
 
 /// The shape of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,7 +42,8 @@ pub fn to_json(finished: &Finished, settings: &Settings) -> Value {
         Target::Node(node) => Some(node),
         Target::DryRun => None,
     };
-    let error = finished.error.as_ref().map(|(message, hint)| json!({ "message": message, "hint": hint }));
+    let error = finished.error.as_ref();
+    let error = error.map(|failure| json!({ "message": failure.message, "hint": failure.hint }));
     json!({
         "node": node,
         "prefix": settings.prefix.as_str(),
@@ -62,41 +63,36 @@ struct Text<'a> {
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { finished, settings } = self;
-        for entry in finished.report.iter().flat_map(Report::entries) {
-            write_entry(f, entry)?;
-        }
+        let rows: Vec<_> = finished.report.iter().flat_map(Report::entries).flat_map(rows).collect();
+        f.write_str(&columns(&rows, 0))?;
         match (&settings.target, &finished.published, &finished.error) {
-            (Target::DryRun, _, _) => {
-                if let Some(plan) = &finished.plan {
-                    write!(f, "\npatch (dry run, nothing is written)\n{:#}\n", plan.patch())?;
-                }
-                Ok(())
+            (_, _, Some(Failure { message, hint })) => {
+                writeln!(f, "\nnothing is written: {message}\nhint: {hint}")
             }
-            (Target::Node(node), Some(stored), _) => {
+            (Target::DryRun, _, None) => {
+                let patch = finished.plan.as_ref().map(Plan::patch).unwrap_or_default();
+                writeln!(f, "\npatch (dry run, nothing is written)\n{patch:#}")
+            }
+            (Target::Node(node), Some(stored), None) => {
                 writeln!(f, "\nwritten on node {node}, resource version {}", stored.resource_version)
-            }
-            (Target::Node(_), None, Some((message, hint))) => {
-                writeln!(f, "\nnot written: {message}\nhint: {hint}")
             }
             (Target::Node(_), None, None) => Ok(()),
         }
     }
 }
 
-fn write_entry(f: &mut Formatter<'_>, entry: &Entry) -> fmt::Result {
+/// What one collector has to say, in two columns.
+fn rows(entry: &Entry) -> Vec<(String, String)> {
     let name = entry.collector.name;
     match &entry.outcome {
         Outcome::Collected(facts) => {
-            let width = facts.iter().map(|(fact, _)| fact_name(name, fact).len()).max().unwrap_or_default();
-            for (fact, value) in facts.iter() {
-                writeln!(f, "{:width$}  {value}", fact_name(name, fact))?;
-            }
-            Ok(())
+            facts.iter().map(|(fact, value)| (fact_name(name, fact), value.to_owned())).collect()
         }
-        Outcome::NotApplicable(reason) => writeln!(f, "{name}  not applicable: {reason}"),
+        Outcome::NotApplicable(reason) => vec![(name.to_owned(), format!("not applicable: {reason}"))],
         outcome => {
-            writeln!(f, "{name}  FAILED: {}", outcome.error().unwrap_or_default())?;
-            outcome.hint().map_or(Ok(()), |hint| writeln!(f, "  hint: {hint}"))
+            let error = format!("FAILED: {}", outcome.error().unwrap_or_default());
+            let hint = outcome.hint().map(|hint| (String::new(), format!("hint: {hint}")));
+            std::iter::once((name.to_owned(), error)).chain(hint).collect()
         }
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use kube::Config;
 use node_annotator_core::error::chain;
 use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::cluster::{self, ClusterError};
 use crate::exit::Exit;
-use crate::publish::{Published, publish};
+use crate::publish::{PublishError, Published, publish};
 use crate::stop::Stop;
 
 /// What to run, and within which bounds.
@@ -53,8 +53,17 @@ pub struct Finished {
     pub plan: Option<Plan>,
     /// What the API server stored; `None` if nothing was written.
     pub published: Option<Published>,
-    /// Why nothing was written, and what to do about it.
-    pub error: Option<(String, &'static str)>,
+    /// Why nothing was written.
+    pub error: Option<Failure>,
+}
+
+/// Why a run wrote nothing, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong, with its causes.
+    pub message: String,
+    /// What the operator can do.
+    pub hint: &'static str,
 }
 
 /// Collects and publishes. `connect` is not called before there is something to write.
@@ -75,15 +84,14 @@ pub async fn run(
     let plan = Plan::new(&report, &settings.prefix, &settings.mark);
     let published = match &settings.target {
         Target::DryRun => Ok(None),
-        Target::Node(_) if stop.is_requested() => return stopped_while_collecting(),
         Target::Node(node) => write(node, &plan, connect, deadline, stop).await.map(Some),
     };
     let (exit, published, error) = match published {
         Ok(published) if report.failures().next().is_none() => (Exit::Done, published, None),
         Ok(published) => (Exit::SomeFailed, published, None),
-        Err((message, hint)) => {
-            error!(hint, "{message}");
-            (Exit::NotPublished, None, Some((message, hint)))
+        Err(failure) => {
+            error!(hint = failure.hint, "{}", failure.message);
+            (Exit::NotPublished, None, Some(failure))
         }
     };
     Finished { exit, report: Some(report), plan: Some(plan), published, error }
@@ -95,25 +103,38 @@ async fn write(
     connect: impl AsyncFnOnce() -> Result<Config, ClusterError>,
     deadline: Instant,
     stop: &Stop,
-) -> Result<Published, (String, &'static str)> {
-    let config = connect().await.map_err(|error| (chain(&error), error.hint()))?;
-    let client = cluster::client(config).map_err(|error| {
-        let message = format!("cannot set up the connection: {}", chain(&error));
-        (message, "check the certificates and the server address of the kubeconfig or service account")
+) -> Result<Published, Failure> {
+    let found = tokio::select! {
+        biased;
+        () = stop.requested() => return Err(stopped()),
+        found = timeout_at(deadline, connect()) => found,
+    };
+    let config = match found {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => return Err(Failure { message: chain(&error), hint: error.hint() }),
+        Err(_) => return Err(PublishError::deadline(node).into()),
+    };
+    let client = cluster::client(config).map_err(|error| Failure {
+        message: format!("cannot set up the connection: {}", chain(&error)),
+        hint: "check the certificates and the server address of the kubeconfig or service account; proxies (HTTPS_PROXY) are not supported",
     })?;
-    publish(client, node, plan, deadline, stop).await.map_err(|error| (error.to_string(), error.hint()))
+    Ok(publish(client, node, plan, deadline, stop).await?)
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        Self { message: error.to_string(), hint: error.hint() }
+    }
+}
+
+fn stopped() -> Failure {
+    Failure { message: "stopped before anything was written".to_owned(), hint: "the next run starts again" }
 }
 
 fn stopped_while_collecting() -> Finished {
-    let message = "stopped before anything was written".to_owned();
-    warn!("{message}");
-    Finished {
-        exit: Exit::NotPublished,
-        report: None,
-        plan: None,
-        published: None,
-        error: Some((message, "the next run starts again")),
-    }
+    let failure = stopped();
+    warn!("{}", failure.message);
+    Finished { exit: Exit::NotPublished, report: None, plan: None, published: None, error: Some(failure) }
 }
 
 /// Waits for the DaemonSet controller to take the pod away, so that the kubelet sees no exit that it would answer with a restart.

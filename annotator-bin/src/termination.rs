@@ -12,6 +12,7 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::exit::Exit;
+use crate::run::Failure;
 
 /// What the kubelet reads of the file; it drops the rest.
 pub const MAX_BYTES: usize = 4096;
@@ -23,6 +24,8 @@ struct Summary<'a> {
     exit_code: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
     done: Names<'a>,
     failed: Failures<'a>,
 }
@@ -44,14 +47,15 @@ enum Failures<'a> {
 }
 
 /// The summary in at most [`MAX_BYTES`]: texts are shortened until it fits, and names are counted in the end.
-pub fn message(exit: Exit, error: Option<&str>, report: Option<&Report>) -> String {
+pub fn message(exit: Exit, failure: Option<&Failure>, report: Option<&Report>) -> String {
     let render = |text_bytes: usize, listed: bool| {
         let entries = report.map(Report::entries).unwrap_or_default();
         let done = entries.iter().filter(|entry| entry.outcome.is_done()).map(|entry| entry.collector.name);
         let failed = entries.iter().filter_map(|entry| Some((entry.collector.name, entry.outcome.error()?)));
         let summary = Summary {
             exit_code: exit.code(),
-            error: error.map(|text| clean(text, text_bytes)),
+            error: failure.map(|failure| clean(&failure.message, text_bytes)),
+            hint: failure.map(|failure| failure.hint),
             done: if listed { Names::Listed(done.collect()) } else { Names::Counted(done.count()) },
             failed: if listed {
                 Failures::Listed(failed.map(|(name, text)| (name, clean(&text, text_bytes))).collect())

@@ -3,28 +3,36 @@
 mod options;
 
 use std::io;
+use std::panic::{UnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use node_annotator_core::{Collector, Prefix, Registry, Selection};
-use tracing::error;
+use node_annotator_core::{Collector, Prefix, Registry};
 
-use self::options::{LogOptions, RunOptions};
+use self::options::{LogOptions, RunOptions, with_tame_variables};
 use crate::exit::Exit;
 use crate::output::{Format, print, render};
-use crate::run::{Settings, linger, run};
+use crate::run::{Failure, Settings, linger, run};
 use crate::stop::Stop;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{LastWords, Watchdog};
 use crate::{catalogue, cluster, logging, termination};
 
 /// Reads facts about this node once, and writes them on the Node in one request.
 ///
-/// The facts become annotations and each collector that is done gets a label, all in one PATCH. A DaemonSet whose nodeAffinity
-/// excludes nodes with that label then takes the pod away: run once per node, nothing left running.
+/// The facts become annotations: `PREFIX/COLLECTOR` and `PREFIX/COLLECTOR.FACT`. In the same request each collector that is
+/// done sets its done label `PREFIX/COLLECTOR`; one that failed sets the annotation `PREFIX/COLLECTOR.error` instead, and
+/// leaves what an earlier run wrote.
+///
+/// A DaemonSet whose nodeAffinity excludes nodes with the done label then takes the pod away: run once per node, nothing
+/// left running. Remove the label from a node, and it runs there again.
+///
+/// Every option is an environment variable too; one that is set to nothing counts as unset.
 #[derive(Debug, Parser)]
 #[command(
     name = "node-annotator",
@@ -49,17 +57,20 @@ enum Command {
         /// What to print
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Format,
+        /// The domain that all keys begin with, as shown in JSON
+        #[arg(long, env = "NODE_ANNOTATOR_PREFIX", default_value_t)]
+        prefix: Prefix,
     },
     /// Explain a collector: its facts, their keys, what it needs
     Explain {
         /// The collector's name, as `list` shows it
         name: String,
-        /// The prefix of all keys
-        #[arg(long, env = "NODE_ANNOTATOR_PREFIX", default_value_t)]
-        prefix: Prefix,
         /// What to print
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Format,
+        /// The domain that all keys begin with
+        #[arg(long, env = "NODE_ANNOTATOR_PREFIX", default_value_t)]
+        prefix: Prefix,
     },
     /// Print a completion script for a shell
     Completions {
@@ -70,44 +81,53 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  node-annotator --dry-run                         this machine's facts, no cluster asked
-  node-annotator --collectors all,-kernel -o json --dry-run
+  node-annotator --dry-run                            this machine's facts, no cluster asked
+  node-annotator --dry-run -o json --collectors all,-kernel
   node-annotator --collectors kernel --node-name worker-1
-  node-annotator explain cpu-model
+  node-annotator list                                 all collectors
+  node-annotator explain cpu-model                    its facts, their keys, what it needs
 
 Exit codes:
-  0  done
-  1  unexpected
-  2  the command line is wrong
+  0  done, and written on the Node unless --dry-run
+  1  unexpected: a defect, or an output that cannot be written
+  2  the command line is wrong; nothing was run
   3  written, but some collectors failed or timed out
-  4  the Node was not written";
+  4  nothing was written on the Node";
 
 /// The whole of the binary: reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let exit = match execute(cli) {
-        Ok(exit) => exit,
-        Err(error) => {
-            // The last resort, and perhaps before logging has begun.
-            eprintln!("error: {error:#}");
-            Exit::Unexpected
-        }
-    };
-    exit.into()
+    guarded(|| execute(&Cli::read())).into()
 }
 
-fn execute(cli: Cli) -> anyhow::Result<Exit> {
+/// A defect has an exit code, too: what panicked has been said by the panic hook, and a collector's panic does not come this far.
+fn guarded(work: impl FnOnce() -> anyhow::Result<Exit> + UnwindSafe) -> Exit {
+    catch_unwind(work).unwrap_or(Ok(Exit::Unexpected)).unwrap_or_else(|error| {
+        // The last resort, and perhaps before logging has begun.
+        eprintln!("error: {error:#}");
+        Exit::Unexpected
+    })
+}
+
+impl Cli {
+    fn read() -> Self {
+        let mut command = with_tame_variables(Self::command());
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+fn execute(cli: &Cli) -> anyhow::Result<Exit> {
     let Cli { command, run, log } = cli;
     let registry = Registry::from_inventory()?;
     let text = match command {
-        None => return start(&run, &log, &registry),
-        Some(Command::List { output }) => catalogue::list(&registry, output),
-        Some(Command::Explain { name, prefix, output }) => {
-            catalogue::explain(named(&name, &registry), &prefix, output)
+        None => return start(run, log, &registry),
+        Some(Command::List { output, prefix }) => catalogue::list(&registry, prefix, *output),
+        Some(Command::Explain { name, output, prefix }) => {
+            catalogue::explain(named(name, &registry), prefix, *output)
         }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "node-annotator", &mut script);
+            clap_complete::generate(*shell, &mut Cli::command(), own_name(), &mut script);
             String::from_utf8(script).context("the completion script is not text")?
         }
     };
@@ -115,17 +135,27 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What this binary is called: with collectors of its own it may have a name of its own.
+fn own_name() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    path.file_name().map_or_else(|| "node-annotator".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// The collector of that name, or a usage error.
 fn named(name: &str, registry: &Registry) -> &'static Collector {
-    registry.get(name).unwrap_or_else(|| match Selection::parse(name, registry) {
-        Err(error) => usage(&error.to_string()),
-        Ok(_) => usage(&format!("`{name}` is not the name of one collector")),
+    registry.get(name).unwrap_or_else(|| {
+        let nearest = registry.nearest(name).map(|name| format!("; did you mean `{name}`?"));
+        usage(&format!(
+            "there is no collector `{name}`{}\nhint: `list` shows all of them",
+            nearest.unwrap_or_default()
+        ))
     })
 }
 
 /// Ends the process as clap does for everything else that is wrong with the command line.
 fn usage(message: &str) -> ! {
-    Cli::command().error(ErrorKind::ValueValidation, message).exit()
+    let text = format!("{message}\n\nFor more information, try '--help'.\n");
+    clap::Error::raw(ErrorKind::ValueValidation, text).exit()
 }
 
 /// Starts the runtime, runs, and leaves without waiting for threads that may never end.
@@ -143,23 +173,22 @@ fn start(options: &RunOptions, log: &LogOptions, registry: &Registry) -> anyhow:
 
 async fn supervise(options: &RunOptions, settings: &Settings) -> anyhow::Result<Exit> {
     let stop = Stop::on_signals().context("cannot handle signals")?;
-    let path = options.termination_message_path.clone();
-    let watchdog = Watchdog::start(settings.deadline + OVERTIME, move || {
-        let message = "stuck: a collector blocks the runtime thread, and the deadline has passed";
-        termination::write(&path, &termination::message(Exit::NotPublished, Some(message), None));
-        error!("{message}");
-        Exit::NotPublished.code()
+    // Set once the termination message is out: from then on only the output can be stuck.
+    let ended = Arc::new(OnceLock::new());
+    let watchdog = Watchdog::start(settings.deadline + OVERTIME, {
+        let (ended, path) = (Arc::clone(&ended), options.termination_message_path.clone());
+        move || last_words(ended.get().copied(), &path)
     });
     let cx = Arc::new(options.context());
     let connect = async || cluster::configuration(options.kubeconfig.as_deref()).await;
     let finished = run(settings, cx, connect, &stop).await;
-    drop(watchdog);
 
-    let error = finished.error.as_ref().map(|(message, _)| message.as_str());
-    let message = termination::message(finished.exit, error, finished.report.as_ref());
+    let message = termination::message(finished.exit, finished.error.as_ref(), finished.report.as_ref());
     termination::write(&options.termination_message_path, &message);
+    ended.set(finished.exit).expect("a run ends once");
     print(&render(&finished, settings, options.output))
         .map_err(|error: io::Error| anyhow!(error).context("cannot write to stdout"))?;
+    drop(watchdog);
     if let (Exit::Done, Some(limit)) = (finished.exit, settings.linger) {
         linger(limit, &stop).await;
     }
@@ -167,4 +196,50 @@ async fn supervise(options: &RunOptions, settings: &Settings) -> anyhow::Result<
 }
 
 /// The run ends itself by its deadline; the watchdog is for the case that it cannot.
-const OVERTIME: std::time::Duration = std::time::Duration::from_millis(500);
+const OVERTIME: Duration = Duration::from_millis(500);
+
+/// What is left to do for a process that is stuck.
+fn last_words(ended: Option<Exit>, path: &Path) -> LastWords {
+    if let Some(exit) = ended {
+        return LastWords { code: exit.code(), message: "stuck: nobody reads what is written to stdout" };
+    }
+    let failure = Failure {
+        message: "stuck: the deadline has passed, and the runtime does not answer".to_owned(),
+        hint: "a collector, or the credential plugin of a kubeconfig, blocks the thread on which everything else waits",
+    };
+    let text = termination::message(Exit::NotPublished, Some(&failure), None);
+    termination::write(path, &text);
+    LastWords {
+        code: Exit::NotPublished.code(),
+        message: "stuck: a collector or a credential plugin blocks the runtime",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_is_unexpected_and_not_the_exit_code_of_a_panic() {
+        assert_eq!(guarded(|| panic!("a defect")), Exit::Unexpected);
+        assert_eq!(guarded(|| Err(anyhow!("a full disk"))), Exit::Unexpected);
+        assert_eq!(guarded(|| Ok(Exit::SomeFailed)), Exit::SomeFailed);
+    }
+
+    #[test]
+    fn every_option_of_a_run_has_a_variable_named_after_it() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let mut options = 0;
+        for option in command.get_opts() {
+            let flag = option.get_long().expect("no option is short alone");
+            let variable = match flag {
+                "node-name" => "NODE_NAME".to_owned(),
+                flag => format!("NODE_ANNOTATOR_{}", flag.to_uppercase().replace('-', "_")),
+            };
+            assert_eq!(option.get_env().and_then(|name| name.to_str()), Some(variable.as_str()), "--{flag}");
+            options += 1;
+        }
+        assert!(options >= 14, "{options}");
+    }
+}

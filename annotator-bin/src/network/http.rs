@@ -1,5 +1,6 @@
 //! HTTP for metadata services: HTTP/1.1 in the clear, no proxy, no redirects, a capped body.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use node_annotator_core::BoxFuture;
 use node_annotator_core::context::{
     HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, ResolveError, Resolver,
 };
+use node_annotator_core::error::chain;
 use tower::Service;
 
 /// The client behind the collectors' context.
@@ -64,11 +66,9 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
     connector.set_connect_timeout(Some(connect_timeout));
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let response = client.request(request).await.map_err(|error| {
-        if error.is_connect() {
-            HttpError::Connect(Box::new(error))
-        } else {
-            HttpError::Broken(Box::new(error))
-        }
+        // The layers of the client would only make the text longer that ends up on the Node.
+        let cause = error.source().map_or_else(|| error.to_string(), chain);
+        if error.is_connect() { HttpError::Connect(cause.into()) } else { HttpError::Broken(cause.into()) }
     })?;
 
     let status = response.status().as_u16();

@@ -1,0 +1,117 @@
+//! Collectors that do everything a collector should not do. The tests run this binary as a process of its own.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use node_annotator_core::{
+    BoxFuture, Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Need, Stability,
+    Variable,
+};
+
+fn main() -> ExitCode {
+    node_annotator::main()
+}
+
+type Answer = Result<Collected, CollectError>;
+
+const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
+
+/// A collector with one fact, which runs only when it is named.
+const fn faulty(name: &'static str, summary: &'static str, collect: Collect) -> Collector {
+    Collector {
+        name,
+        summary,
+        facts: WORD,
+        retired: &[],
+        needs: &[],
+        variables: &[],
+        timeout: Duration::from_mins(1),
+        enabled: Enabled::OnRequest,
+        collect,
+    }
+}
+
+static GOOD: Collector = Collector {
+    facts: &[
+        Fact::primary("a greeting", "hello", Stability::Immutable),
+        Fact::named("boots", "how often the node was started", "42", Stability::PerBoot),
+    ],
+    retired: &["tooth"],
+    variables: &[Variable { name: "GREETING", summary: "the greeting; without it, `hello`" }],
+    timeout: Duration::from_secs(5),
+    enabled: Enabled::ByDefault,
+    ..faulty("good", "Does what it should", Collect::Blocking(good))
+};
+
+static ABSENT: Collector = Collector {
+    needs: &[Need::HostNetwork, Need::MetadataService],
+    enabled: Enabled::ByDefault,
+    ..faulty(
+        "absent",
+        "Finds nothing to collect",
+        Collect::Blocking(|_| Ok(Collected::not_applicable("there is nothing here"))),
+    )
+};
+
+static FAILING: Collector = faulty("failing", "Fails", Collect::Blocking(failing));
+static PANICKING: Collector = faulty("panicking", "Panics", Collect::Blocking(panicking));
+static SLOW: Collector = Collector {
+    timeout: Duration::from_millis(300),
+    ..faulty("slow", "Waits for ever, with a timeout of its own", Collect::Async(waiting))
+};
+static WAITING: Collector = faulty("waiting", "Waits for ever", Collect::Async(waiting));
+static READING: Collector = faulty("reading", "Reads for ever", Collect::Blocking(reading));
+static RUDE: Collector = faulty("rude", "Blocks the runtime thread", Collect::Async(rude));
+static NOISY: Collector = faulty("noisy", "Logs until nobody reads it any more", Collect::Async(noisy));
+
+node_annotator_core::register!(GOOD);
+node_annotator_core::register!(ABSENT);
+node_annotator_core::register!(FAILING);
+node_annotator_core::register!(PANICKING);
+node_annotator_core::register!(SLOW);
+node_annotator_core::register!(WAITING);
+node_annotator_core::register!(READING);
+node_annotator_core::register!(RUDE);
+node_annotator_core::register!(NOISY);
+
+fn good(cx: &Context) -> Answer {
+    let greeting = cx.environment.get("GREETING").unwrap_or("hello");
+    Ok(Facts::new(greeting).with_some("boots", cx.host.read_if_present("/etc/boots")?).into())
+}
+
+fn failing(_: &Context) -> Answer {
+    Err(CollectError::new("cannot read the palm").hint("hold still"))
+}
+
+fn panicking(_: &Context) -> Answer {
+    panic!("lost my head")
+}
+
+fn waiting(_: &Context) -> BoxFuture<'_, Answer> {
+    Box::pin(async {
+        tracing::info!("waiting for ever");
+        std::future::pending().await
+    })
+}
+
+/// As from a file system that has gone away.
+fn reading(_: &Context) -> Answer {
+    let (mut reader, _writer) = std::io::pipe().expect("a pipe");
+    let mut text = String::new();
+    reader.read_to_string(&mut text).map_err(|error| CollectError::new("cannot read").because(error))?;
+    Ok(Facts::new(text).into())
+}
+
+/// Against the rules: whoever blocks here stops every timer of the run.
+fn rude(cx: &Context) -> BoxFuture<'_, Answer> {
+    Box::pin(async move { reading(cx) })
+}
+
+fn noisy(_: &Context) -> BoxFuture<'_, Answer> {
+    Box::pin(async {
+        loop {
+            tracing::warn!("one more line");
+        }
+    })
+}

@@ -1,0 +1,149 @@
+//! What an operator sees: help, catalogue, and what is wrong with a command line.
+
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+
+use crate::process::{Pod, example, faulty, run, stderr, stdout};
+
+/// Exit code, stdout and stderr of a command.
+fn session(command: &mut Command) -> String {
+    let output = run(command);
+    let parts = [
+        format!("exit: {}", output.status.code().expect("an exit code")),
+        format!("stdout:\n{}", stdout(&output)),
+        format!("stderr:\n{}", stderr(&output)),
+    ];
+    parts.join("\n").trim_end().replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+#[test]
+fn help() {
+    assert_snapshot!("help-short", session(&mut faulty(&["-h"])));
+    assert_snapshot!("help-long", session(&mut faulty(&["--help"])));
+    for command in ["list", "explain", "completions"] {
+        assert_snapshot!(format!("help-{command}"), session(&mut faulty(&["help", command])));
+    }
+    assert_snapshot!(session(&mut faulty(&["--version"])), @r"
+    exit: 0
+    stdout:
+    node-annotator VERSION
+
+    stderr:
+    ");
+}
+
+#[test]
+fn catalogue() {
+    assert_snapshot!("list", session(&mut faulty(&["list"])));
+    assert_snapshot!("list-json", session(&mut faulty(&["list", "-o", "json"])));
+    assert_snapshot!("explain-good", session(&mut faulty(&["explain", "good"])));
+    assert_snapshot!(
+        "explain-absent",
+        session(&mut faulty(&["explain", "absent", "--prefix", "example.com"]))
+    );
+    let one = run(&mut faulty(&["explain", "good", "-o", "json"]));
+    let all = run(&mut faulty(&["list", "-o", "json"]));
+    let (one, all): (serde_json::Value, Vec<serde_json::Value>) =
+        (serde_json::from_slice(&one.stdout).unwrap(), serde_json::from_slice(&all.stdout).unwrap());
+    assert!(all.contains(&one));
+}
+
+#[test]
+fn the_prefix_in_the_environment_reaches_the_catalogue() {
+    for command in [&["list", "-o", "json"][..], &["explain", "good"]] {
+        let text = stdout(&run(faulty(command).env("NODE_ANNOTATOR_PREFIX", "facts.example")));
+        assert!(text.contains("facts.example/good.boots"), "{text}");
+    }
+}
+
+#[test]
+fn usage_errors() {
+    let dry = |arguments: &[&str]| session(faulty(arguments).arg("--dry-run"));
+    let cases = [
+        ("unknown-collector", dry(&["--collectors", "god"])),
+        ("unknown-taken-away", dry(&["--collectors=-god"])),
+        ("nothing-selected", dry(&["--collectors", "good,-good"])),
+        ("reserved-prefix", dry(&["--prefix", "node.kubernetes.io"])),
+        ("bad-prefix", dry(&["--prefix", "Example.com/"])),
+        ("generation-saved", dry(&["--generation", "saved"])),
+        ("bad-generation", dry(&["--generation", "a b"])),
+        ("bad-duration", dry(&["--deadline", "90"])),
+        ("zero-deadline", dry(&["--deadline", "0s"])),
+        ("endless-deadline", dry(&["--deadline", "1000000h"])),
+        ("budget-eats-deadline", dry(&["--deadline", "10s", "--publish-budget", "10s"])),
+        ("no-host-root", dry(&["--host-root", "/nowhere"])),
+        ("unknown-flag", dry(&["--colectors", "good"])),
+        ("node-name-missing", session(&mut faulty(&[]))),
+        ("node-name-bad", session(&mut faulty(&["--node-name", "Worker_1"]))),
+        ("explain-unknown", session(&mut faulty(&["explain", "god"]))),
+        ("explain-keyword", session(&mut faulty(&["explain", "all"]))),
+        ("flag-and-command", session(&mut faulty(&["--prefix", "example.com", "list"]))),
+        ("command-and-flag", session(&mut faulty(&["list", "--dry-run"]))),
+    ];
+    for (name, session) in &cases {
+        assert!(session.starts_with("exit: 2\nstdout:\n\nstderr:\nerror: "), "{name}: {session}");
+    }
+    let all = cases
+        .map(|(name, session)| format!("# {name}\n{}", &session["exit: 2\nstdout:\n\nstderr:\n".len()..]));
+    assert_snapshot!("usage-errors", all.join("\n\n"));
+}
+
+#[test]
+fn completions_name_the_binary_that_was_called() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&mut faulty(&["completions", shell]));
+        assert!(output.status.success());
+        let script = stdout(&output);
+        assert!(
+            script.contains("faulty_collectors") && script.contains("publish-budget"),
+            "{shell}: {script}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["list"][..], &["completions", "bash"], &["--dry-run", "--log-level", "error"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = faulty(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_unexpected_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = faulty(&["list"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: cannot write to stdout: No space left on device (os error 28)\n");
+}
+
+#[test]
+fn what_is_not_a_terminal_gets_no_color() {
+    let mut command = faulty(&["--dry-run", "--collectors", "failing"]);
+    for output in [run(&mut command), run(command.env("NO_COLOR", "1"))] {
+        assert!(stderr(&output).contains("collector is not done"));
+        assert!(!output.stderr.contains(&0x1b) && !output.stdout.contains(&0x1b));
+    }
+}
+
+#[test]
+fn a_collector_from_elsewhere_needs_two_lines() {
+    let pod = Pod::new();
+    let dry_run = || {
+        let mut command = example("own_collectors");
+        command.args(["--collectors", "machine-image", "--dry-run", "--host-root"]).arg(pod.path(""));
+        session(&mut command)
+    };
+    assert!(
+        dry_run().contains("machine-image  not applicable: there is no `/etc/image-id`"),
+        "{}",
+        dry_run()
+    );
+    std::fs::write(pod.path("etc/image-id"), "image_name=\"al2023-ami\"\nimage_version=\"2023\"\n").unwrap();
+    assert_snapshot!("own-collectors", dry_run());
+    let list = stdout(&run(example("own_collectors").arg("list")));
+    assert!(list.contains("\nkernel ") && list.contains("\nmachine-image "), "{list}");
+}

@@ -1,0 +1,71 @@
+//! Every option as an environment variable.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::process::{Pod, faulty, run, stderr, stdout};
+
+fn json(output: &std::process::Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
+}
+
+#[test]
+fn variables_do_what_the_flags_do() {
+    let pod = Pod::new();
+    std::fs::write(pod.path("etc/boots"), "3\n").unwrap();
+    let mut command = pod.faulty(&[]);
+    command
+        .env("NODE_ANNOTATOR_COLLECTORS", "default,-absent")
+        .env("NODE_ANNOTATOR_DRY_RUN", "true")
+        .env("NODE_ANNOTATOR_OUTPUT", "json")
+        .env("NODE_ANNOTATOR_PREFIX", "facts.example")
+        .env("NODE_ANNOTATOR_GENERATION", "7")
+        .env("NODE_ANNOTATOR_LOG_FORMAT", "json")
+        .env("NODE_ANNOTATOR_LOG_LEVEL", "debug")
+        .env("GREETING", "good day");
+    let output = run(&mut command);
+    let report = json(&output);
+    assert_snapshot!(report["patch"], @r#"{"metadata":{"annotations":{"facts.example/good":"good day","facts.example/good.boots":"3","facts.example/good.error":null,"facts.example/good.tooth":null},"labels":{"facts.example/good":"7"}}}"#);
+    let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["level"], &lines[0]["collector"]), (&"DEBUG".into(), &"good".into()));
+}
+
+#[test]
+fn set_to_nothing_is_unset() {
+    let names = "COLLECTORS DRY_RUN OUTPUT PREFIX GENERATION KUBECONFIG HOST_ROOT DEADLINE PUBLISH_BUDGET LINGER \
+                 LINGER_LIMIT TERMINATION_MESSAGE_PATH LOG_FORMAT LOG_LEVEL";
+    for nothing in ["", " "] {
+        let mut command = faulty(&["--dry-run", "-o", "json"]);
+        command.env("NODE_NAME", nothing);
+        for name in names.split_whitespace() {
+            command.env(format!("NODE_ANNOTATOR_{name}"), nothing);
+        }
+        let output = run(&mut command);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(json(&output)["patch"]["metadata"]["labels"]["k8s.haim.dev/good"], "saved");
+        let explained = run(faulty(&["explain", "good"]).env("NODE_ANNOTATOR_PREFIX", nothing));
+        assert!(stdout(&explained).contains("k8s.haim.dev/good"), "{}", stderr(&explained));
+    }
+    let output = run(faulty(&[]).env("NODE_NAME", ""));
+    assert!(stderr(&output).contains("--node-name is missing"), "{}", stderr(&output));
+}
+
+#[test]
+fn switches_take_the_words_that_manifests_use() {
+    for (value, dry) in
+        [("true", true), ("1", true), ("yes", true), ("false", false), ("0", false), ("", false)]
+    {
+        let output = run(faulty(&[]).env("NODE_ANNOTATOR_DRY_RUN", value));
+        // Without a node's name only a dry run gets anywhere.
+        assert_eq!(output.status.code(), Some(if dry { 0 } else { 2 }), "{value}: {}", stderr(&output));
+    }
+    let output = run(faulty(&[]).env("NODE_ANNOTATOR_DRY_RUN", "maybe"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("invalid value 'maybe' for '--dry-run'"), "{}", stderr(&output));
+}
+
+#[test]
+fn variables_of_a_run_do_not_disturb_the_catalogue() {
+    let output = run(faulty(&["list"]).env("NODE_NAME", "worker-1").env("NODE_ANNOTATOR_LINGER", "true"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}

@@ -1,0 +1,16 @@
+//! The binary from outside, as a process, and its library half against a mock transport and loopback servers.
+//!
+//! Nothing in here leaves the loopback interface.
+
+mod api;
+mod cli;
+mod connection;
+mod environment;
+mod faults;
+mod metadata;
+mod process;
+mod publishing;
+mod report;
+mod run;
+mod signals;
+mod termination;

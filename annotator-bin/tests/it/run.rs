@@ -1,0 +1,185 @@
+//! One run in-process, with collectors of its own, on a paused clock.
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Config;
+use node_annotator::cluster::{ClusterError, configuration};
+use node_annotator::exit::Exit;
+use node_annotator::run::{Finished, Settings, Target, linger, run};
+use node_annotator::stop::channel;
+use node_annotator_core::{
+    Collect, CollectError, Collector, Context, DoneMark, Enabled, Environment, Fact, Facts, HostRoot, Prefix,
+    Selection, Stability,
+};
+use tokio::time::{Instant, sleep};
+
+const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
+
+const fn collector(name: &'static str, collect: Collect) -> Collector {
+    Collector {
+        name,
+        summary: "",
+        facts: WORD,
+        retired: &[],
+        needs: &[],
+        variables: &[],
+        timeout: Duration::from_mins(10),
+        enabled: Enabled::ByDefault,
+        collect,
+    }
+}
+
+static GOOD: Collector =
+    collector("good", Collect::Async(|_| Box::pin(async { Ok(Facts::new("hello").into()) })));
+static FAILING: Collector =
+    collector("failing", Collect::Async(|_| Box::pin(async { Err(CollectError::new("no")) })));
+static WAITING: Collector = collector("waiting", Collect::Async(|_| Box::pin(pending())));
+
+fn settings(collector: &'static Collector, target: Target) -> Settings {
+    Settings {
+        selection: Selection::of(collector),
+        prefix: Prefix::default(),
+        mark: DoneMark::Saved,
+        target,
+        deadline: Duration::from_mins(1),
+        publish_budget: Duration::from_secs(30),
+        linger: None,
+    }
+}
+
+fn node() -> Target {
+    Target::Node("worker-1".to_owned())
+}
+
+fn offline() -> Arc<Context> {
+    Arc::new(Context::offline(HostRoot::new("/nowhere"), Environment::default()))
+}
+
+async fn no_cluster() -> Result<Config, ClusterError> {
+    panic!("a cluster is asked")
+}
+
+fn assert_nothing_written(finished: &Finished, message: &str) {
+    assert_eq!((finished.exit, &finished.published), (Exit::NotPublished, &None));
+    let failure = finished.error.as_ref().unwrap();
+    assert_eq!(failure.message, message);
+    assert!(!failure.hint.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_asks_no_cluster() {
+    let (_stopper, stop) = channel();
+    for (collector, exit, label) in [(&GOOD, Exit::Done, Some("saved")), (&FAILING, Exit::SomeFailed, None)] {
+        let finished = run(&settings(collector, Target::DryRun), offline(), no_cluster, &stop).await;
+        assert_eq!((finished.exit, finished.published, finished.error), (exit, None, None));
+        let patch = finished.plan.unwrap().patch();
+        assert_eq!(patch["metadata"]["labels"]["k8s.haim.dev/good"].as_str(), label);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_or_while_collecting_asks_no_cluster() {
+    let message = "stopped before anything was written";
+    let (stopper, stop) = channel();
+    let waiting = settings(&WAITING, node());
+    let started = Instant::now();
+    let ((), finished) = tokio::join!(
+        async {
+            sleep(Duration::from_secs(7)).await;
+            stopper.stop();
+        },
+        run(&waiting, offline(), no_cluster, &stop)
+    );
+    assert_nothing_written(&finished, message);
+    assert_eq!(started.elapsed(), Duration::from_secs(7));
+    for _ in 0..20 {
+        let finished = run(&settings(&GOOD, node()), offline(), no_cluster, &stop).await;
+        assert_nothing_written(&finished, message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_looking_for_the_cluster_ends_that() {
+    let (stopper, stop) = channel();
+    let connect = async || {
+        stopper.stop();
+        pending().await
+    };
+    let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
+    assert_nothing_written(&finished, "stopped before anything was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_the_cluster_ends_with_the_deadline() {
+    let (_stopper, stop) = channel();
+    let started = Instant::now();
+    let finished = run(&settings(&GOOD, node()), offline(), pending, &stop).await;
+    assert_nothing_written(&finished, "node `worker-1` could not be written before the deadline");
+    assert_eq!(started.elapsed(), Duration::from_mins(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn collecting_leaves_the_publish_budget_alone() {
+    let (_stopper, stop) = channel();
+    let started = Instant::now();
+    let connect = async || {
+        assert_eq!(started.elapsed(), Duration::from_secs(30));
+        configuration(Some(Path::new("/nowhere"))).await
+    };
+    let finished = run(&settings(&WAITING, node()), offline(), connect, &stop).await;
+    assert_eq!(finished.exit, Exit::NotPublished);
+    assert_eq!(finished.report.unwrap().failures().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cluster_the_report_is_still_there() {
+    let (_stopper, stop) = channel();
+    let connect = async || configuration(Some(Path::new("/nowhere"))).await;
+    let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
+    let message = finished.error.as_ref().unwrap().message.clone();
+    assert!(message.starts_with("no usable kubeconfig: "), "{message}");
+    assert_nothing_written(&finished, &message);
+    assert!(finished.error.unwrap().hint.contains("--kubeconfig"));
+    assert!(finished.report.is_some() && finished.plan.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_none_is_told() {
+    let (_stopper, stop) = channel();
+    let connect = async || {
+        let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
+        config.root_cert = Some(vec![b"no certificate".to_vec()]);
+        Ok(config)
+    };
+    let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
+    let message = &finished.error.as_ref().unwrap().message;
+    assert!(message.starts_with("cannot set up the connection: "), "{message}");
+    assert_nothing_written(&finished, message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lingering_ends_with_a_stop() {
+    let (stopper, stop) = channel();
+    let started = Instant::now();
+    let ((), ()) = tokio::join!(linger(Duration::from_mins(10), &stop), async {
+        sleep(Duration::from_secs(5)).await;
+        stopper.stop();
+    });
+    assert_eq!(started.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lingering_has_a_bound_that_varies() {
+    let (_stopper, stop) = channel();
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let started = Instant::now();
+        linger(Duration::from_mins(10), &stop).await;
+        waits.push(started.elapsed().as_secs());
+    }
+    assert!(waits.iter().all(|wait| (540..=660).contains(wait)), "{waits:?}");
+    assert!(waits.iter().min() < waits.iter().max(), "{waits:?}");
+}

@@ -1,0 +1,121 @@
+//! SIGTERM and SIGINT to the real process, at every moment of a run.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::api::{Answer, FakeApi};
+use crate::process::{Pod, example, kill, wait};
+
+/// Lets the process log until this is in a line.
+fn wait_for_line(child: &mut Child, words: &str) {
+    let lines = BufReader::new(child.stderr.as_mut().expect("a pipe")).lines();
+    let found = lines.map(|line| line.expect("text")).find(|line| line.contains(words));
+    assert!(found.is_some(), "the process ended without a line with `{words}`");
+}
+
+fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
+}
+
+/// Sends the signal; the exit code, which has to come at once, whatever the deadline.
+fn stop(child: &mut Child, signal: Signal) -> Option<i32> {
+    let started = Instant::now();
+    kill(child.id(), signal);
+    let status = wait(child);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    status.code()
+}
+
+#[test]
+fn while_collecting_nothing_is_written() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+        let mut command = pod.faulty(&["--collectors", "good,waiting,reading", "--kubeconfig"]);
+        let mut child = start(command.arg(pod.kubeconfig(api.address)));
+        wait_for_line(&mut child, "waiting for ever");
+        assert_eq!(stop(&mut child, signal), Some(4));
+        assert_eq!(api.further_requests(), 0);
+        assert_eq!(pod.termination_message()["error"], "stopped before anything was written");
+    }
+}
+
+#[test]
+fn between_two_tries_there_is_no_second_one() {
+    let (api, pod) = (FakeApi::start(&[Answer::Status(503)]), Pod::new());
+    let mut child = start(pod.faulty(&["--kubeconfig"]).arg(pod.kubeconfig(api.address)));
+    // The pauses grow: the one after the fourth try lasts for seconds.
+    for _ in 0..4 {
+        api.next_request();
+    }
+    assert_eq!(stop(&mut child, Signal::TERM), Some(4));
+    assert_eq!(api.further_requests(), 0);
+    assert!(
+        pod.termination_message()["error"].as_str().unwrap().starts_with("stopped before node `worker-1`")
+    );
+}
+
+#[test]
+fn in_flight_the_answer_is_awaited() {
+    let (api, pod) = (FakeApi::start(&[Answer::Hold]), Pod::new());
+    let mut command = pod.faulty(&["--linger", "--kubeconfig"]);
+    let mut child = start(command.arg(pod.kubeconfig(api.address)));
+    api.next_request();
+    kill(child.id(), Signal::TERM);
+    api.release();
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(api.further_requests(), 0);
+    assert_eq!(pod.termination_message()["exitCode"], 0);
+}
+
+#[test]
+fn a_lingering_process_leaves_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+        let mut command = pod.faulty(&["--linger", "--kubeconfig"]);
+        let mut child = start(command.arg(pod.kubeconfig(api.address)));
+        wait_for_line(&mut child, "waiting to be taken away");
+        // What there is to say is said before the wait.
+        assert_eq!(pod.termination_message()["exitCode"], 0);
+        assert_eq!(stop(&mut child, signal), Some(0));
+    }
+}
+
+#[test]
+fn lingering_is_bounded() {
+    let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+    let mut command = pod.faulty(&["--linger", "--linger-limit", "100ms", "--kubeconfig"]);
+    let mut child = start(command.arg(pod.kubeconfig(api.address)));
+    wait_for_line(&mut child, "nobody took this pod away");
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn a_run_that_failed_does_not_linger() {
+    let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+    let mut command = pod.faulty(&["--collectors", "failing", "--linger", "--kubeconfig"]);
+    assert_eq!(wait(&mut start(command.arg(pod.kubeconfig(api.address)))).code(), Some(3));
+}
+
+/// As the first process of a container it would ignore every signal without a handler.
+#[test]
+fn the_first_process_of_a_container_leaves_at_once() {
+    let container = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let may = Command::new("unshare").args(container).arg("true").stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this machine does not let us make a process namespace");
+        return;
+    }
+    let pod = Pod::new();
+    let mut command = Command::new("unshare");
+    command.args(container).arg(example("faulty_collectors").get_program()).env_clear();
+    command.args(["--dry-run", "--linger", "--termination-message-path"]).arg(pod.path("termination-log"));
+    let mut child = start(&mut command);
+    wait_for_line(&mut child, "waiting to be taken away");
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let first = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    kill(first, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}

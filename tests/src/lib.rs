@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod control_plane;
 pub mod guardian;
+pub mod image;
 pub mod kubelet;
 pub mod metadata;
 pub mod pin;

@@ -1,6 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`. Each is thin: the work is done by the crates of the workspace.
 
 mod demo;
+mod image;
 mod manifests;
 mod test;
 mod workspace;
@@ -29,6 +30,8 @@ enum Task {
     },
     /// Format, lint, unit tests, documentation, and the scenarios on a real control plane
     Test(test::Options),
+    /// Write the container image as an OCI archive
+    Image(image::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,5 +44,6 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Task::Test(options) => test::run(&options),
+        Task::Image(options) => image::run(&options),
     }
 }

@@ -1,0 +1,56 @@
+//! The release binary, linked statically: it runs where there is no other file.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::target;
+
+/// Builds the static release binary and returns its path. Cargo shows its progress on stderr, and does nothing when it is built.
+///
+/// In a target folder of its own: other flags would make every other build start anew. The checkout's place and the user's
+/// home are not in it, so that the same sources give the same bytes wherever they lie.
+pub fn build() -> Result<PathBuf> {
+    let triple = host_triple()?;
+    let folder = target::target_folder().join("static");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
+    for (folder, name) in [(checkout, "/node-annotator"), (&cargo_home, "/cargo")] {
+        flags.push(OsString::from("--remap-path-prefix"));
+        flags.push([folder.as_os_str(), "=".as_ref(), name.as_ref()].into_iter().collect());
+    }
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--package", "node-annotator", "--bin", "node-annotator"])
+        // With a target named, the flags do not reach build scripts and macros, which cannot be static.
+        .args(["--target", &triple])
+        .arg("--target-dir")
+        .arg(&folder)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f".as_ref()))
+        .current_dir(checkout)
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "cargo build: {status}");
+    let path = folder.join(triple).join("release/node-annotator");
+    ensure!(path.is_file(), "no such file: `{}`", path.display());
+    Ok(path)
+}
+
+/// Builds, and reads what was built.
+pub fn read() -> Result<Vec<u8>> {
+    let path = build()?;
+    fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+fn host_triple() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not tell its host")?.to_owned())
+}

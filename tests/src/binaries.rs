@@ -1,17 +1,16 @@
-//! The Kubernetes programs: built once from pinned Go modules and kept under `target/`, or ready-made ones.
+//! The programs of Kubernetes and of a node: built once from pinned Go modules and kept under `target/`, or ready-made ones.
 
 mod build;
+mod modules;
+mod packages;
 
-use std::collections::hash_map::DefaultHasher;
 use std::env;
-use std::fs::{self, File};
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{pin, target};
+use modules::Modules;
 
 /// Names a folder with ready-made programs, to be used instead of building them.
 pub const BINARIES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_BINARIES";
@@ -21,7 +20,7 @@ pub const VERSION_VARIABLE: &str = "NODE_ANNOTATOR_TEST_KUBERNETES";
 
 const DEFAULT_MINOR: &str = "1.36";
 
-/// A program of the control plane, or one to look at it.
+/// A program of the control plane or of a node, or one to look at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// The store.
@@ -34,16 +33,44 @@ pub enum Tool {
     Scheduler,
     /// The command line client: nothing here needs it, people do.
     Kubectl,
+    /// What runs pods on a node.
+    Kubelet,
+    /// What runs containers for the kubelet.
+    Containerd,
+    /// What stays with each pod for containerd.
+    Shim,
+    /// The command line client of containerd, which brings images into it.
+    Ctr,
+    /// What makes a container out of a process.
+    Runc,
+    /// What gives a pod its network interface.
+    Bridge,
+    /// What gives a pod its address.
+    HostLocal,
+    /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the way.
+    Idle,
 }
 
 impl Tool {
-    /// All that a pinned go.mod provides.
-    pub const ALL: [Self; 5] =
-        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl];
+    /// All that a pinned go.mod of Kubernetes provides.
+    pub const KUBERNETES: [Self; 6] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kubelet];
 
     /// What a control plane consists of.
     pub const CONTROL_PLANE: [Self; 4] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler];
+
+    /// What a real node consists of.
+    pub const NODE: [Self; 8] = [
+        Self::Kubelet,
+        Self::Containerd,
+        Self::Shim,
+        Self::Ctr,
+        Self::Runc,
+        Self::Bridge,
+        Self::HostLocal,
+        Self::Idle,
+    ];
 
     /// The program's file name.
     pub fn name(self) -> &'static str {
@@ -53,6 +80,14 @@ impl Tool {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
+            Self::Kubelet => "kubelet",
+            Self::Containerd => "containerd",
+            Self::Shim => "containerd-shim-runc-v2",
+            Self::Ctr => "ctr",
+            Self::Runc => "runc",
+            Self::Bridge => "bridge",
+            Self::HostLocal => "host-local",
+            Self::Idle => "idle",
         }
     }
 
@@ -63,82 +98,55 @@ impl Tool {
             Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Containerd => "github.com/containerd/containerd/v2/cmd/containerd",
+            Self::Shim => "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            Self::Ctr => "github.com/containerd/containerd/v2/cmd/ctr",
+            Self::Runc => "github.com/opencontainers/runc",
+            Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
+            Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
+            Self::Idle => "./idle",
         }
+    }
+
+    fn is_of_kubernetes(self) -> bool {
+        Self::KUBERNETES.contains(&self)
     }
 }
 
-/// A folder in which the programs asked for are ready to run.
+/// Folders in which the programs asked for are ready to run.
 #[derive(Clone, Debug)]
 pub struct Binaries {
-    folder: PathBuf,
+    kubernetes: PathBuf,
+    node: PathBuf,
 }
 
 impl Binaries {
-    /// Finds or builds `tools` of a Kubernetes minor version such as `1.36` (`None`: [`VERSION_VARIABLE`], or the newest).
+    /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`: [`VERSION_VARIABLE`], or the
+    /// newest).
     ///
     /// Blocks: for minutes when nothing has been built yet, with progress on stderr; for milliseconds afterwards.
     pub fn obtain(minor: Option<&str>, tools: &[Tool]) -> Result<Self> {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);
         }
+        let (kubernetes, node): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
         let minor = minor.map_or_else(default_minor, str::to_owned);
-        let modules = Modules::read(&minor)?;
-        let folder = target::target_folder().join("kubernetes").join(&minor);
-        let bin = folder.join("bin");
-        let missing =
-            || tools.iter().copied().filter(|tool| !modules.is_built(&bin, *tool)).collect::<Vec<_>>();
-        if !missing().is_empty() {
-            fs::create_dir_all(&bin).with_context(|| format!("cannot create `{}`", bin.display()))?;
-            let lock = File::create(folder.join("lock")).context("cannot create the build's lock file")?;
-            lock.lock().context("cannot lock the build")?;
-            // Whoever held the lock before has probably built what is missing.
-            build::build(&modules, &bin, &missing())?;
-        }
-        Ok(Self { folder: bin })
+        Ok(Self {
+            kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
+            node: if node.is_empty() { PathBuf::new() } else { Modules::node()?.programs(&node)? },
+        })
     }
 
     /// The path of a program that was asked for.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        self.folder.join(tool.name())
-    }
-}
-
-/// The pinned modules of one minor version.
-struct Modules {
-    folder: PathBuf,
-    /// `v1.36.3`.
-    version: String,
-    /// What the stamp beside each program must hold for it to be current.
-    stamp: String,
-}
-
-impl Modules {
-    fn read(minor: &str) -> Result<Self> {
-        let folder = pin::modules_folder().join(minor);
-        let Ok(go_mod) = fs::read_to_string(folder.join("go.mod")) else {
-            bail!(
-                "Kubernetes {minor} is not pinned: no go.mod in `{}`\nhint: cargo xtask pin-kubernetes {minor}.0",
-                folder.display()
-            );
-        };
-        let go_sum = fs::read_to_string(folder.join("go.sum")).context("cannot read go.sum")?;
-        let version =
-            pin::required_version(&go_mod, "k8s.io/kubernetes").context("go.mod requires no Kubernetes")?;
-        let version = version.to_owned();
-        let mut hasher = DefaultHasher::new();
-        (&go_mod, &go_sum, build::linker_flags(&version)).hash(&mut hasher);
-        let stamp = format!("{version} {:016x}", hasher.finish());
-        Ok(Self { folder, version, stamp })
+        if tool.is_of_kubernetes() { &self.kubernetes } else { &self.node }.join(tool.name())
     }
 
-    fn is_built(&self, bin: &Path, tool: Tool) -> bool {
-        bin.join(tool.name()).is_file()
-            && fs::read_to_string(stamp_path(bin, tool)).is_ok_and(|it| it == self.stamp)
+    /// The folder of the node's programs but the kubelet.
+    pub(crate) fn node_folder(&self) -> &Path {
+        &self.node
     }
-}
-
-fn stamp_path(bin: &Path, tool: Tool) -> PathBuf {
-    bin.join(format!(".{}.stamp", tool.name()))
 }
 
 fn default_minor() -> String {
@@ -153,7 +161,7 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries { folder })
+    Ok(Binaries { kubernetes: folder.clone(), node: folder })
 }
 
 /// The go command, deaf to a workspace around this checkout.
@@ -162,7 +170,7 @@ pub(crate) fn go() -> Result<Command> {
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("go").is_file()));
     if !found {
         bail!(
-            "Go is needed to build the Kubernetes control plane, and there is no `go` on PATH\n\
+            "Go is needed to build Kubernetes, and there is no `go` on PATH\n\
              hint: install Go 1.26 or newer, or set {BINARIES_VARIABLE} to a folder with {}",
             Tool::CONTROL_PLANE.map(Tool::name).join(", ")
         );

@@ -94,7 +94,7 @@ fn go_mod(version: &str, minor: &str, upstream: &str) -> Result<String> {
         writeln!(text, "{line}\n")?;
     }
     text.push_str("tool (\n");
-    for tool in Tool::ALL {
+    for tool in Tool::KUBERNETES {
         writeln!(text, "\t{}", tool.package())?;
     }
     text.push_str(")\n\n");

@@ -10,18 +10,37 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Modules, Tool, go, stamp_path};
+use super::modules::{Modules, stamp_path};
+use super::{Tool, go, packages};
 
-/// The same for all programs, so that they share Go's build cache.
-///
+/// How a program is built.
+#[derive(Debug, Hash)]
+pub(super) struct Flags {
+    cgo: &'static str,
+    tags: &'static str,
+    linker: String,
+}
+
+/// The same for as many programs as possible, so that they share Go's build cache.
+pub(super) fn flags(tool: Tool, version: &str) -> Flags {
+    match tool {
+        // Enters namespaces before Go's own threads start, and filters system calls: both in C.
+        Tool::Runc => {
+            Flags { cgo: "1", tags: "seccomp,netgo,osusergo", linker: "-s -w -extldflags -static".to_owned() }
+        }
+        _ if version.is_empty() => {
+            Flags { cgo: "0", tags: "no_btrfs,no_devmapper,no_zfs", linker: "-s -w".to_owned() }
+        }
+        _ => Flags { cgo: "0", tags: "", linker: format!("-s -w {}", version_flags(version)) },
+    }
+}
+
 /// Without the version the server takes itself for v0.0.0, and its feature gates are wrong.
-pub(super) fn linker_flags(version: &str) -> String {
+fn version_flags(version: &str) -> String {
     let mut parts = version.trim_start_matches('v').split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let package = "k8s.io/component-base/version";
-    format!(
-        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
-    )
+    format!("-X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
 }
 
 pub(super) fn build(modules: &Modules, bin: &Path, tools: &[Tool]) -> Result<()> {
@@ -29,12 +48,15 @@ pub(super) fn build(modules: &Modules, bin: &Path, tools: &[Tool]) -> Result<()>
         return Ok(());
     }
     go()?;
+    if tools.contains(&Tool::Runc) {
+        packages::ensure_for_runc()?;
+    }
     let names: Vec<_> = tools.iter().map(|tool| tool.name()).collect();
-    eprintln!("building Kubernetes {} ({}): minutes, once", modules.version, names.join(", "));
+    eprintln!("building {} ({}): minutes, once", modules.title, names.join(", "));
     for tool in tools {
         let start = Instant::now();
         build_one(modules, bin, *tool).with_context(|| format!("cannot build {}", tool.name()))?;
-        fs::write(stamp_path(bin, *tool), &modules.stamp).context("cannot write the stamp")?;
+        fs::write(stamp_path(bin, *tool), modules.stamp(*tool)).context("cannot write the stamp")?;
         eprintln!("built {} in {} s", tool.name(), start.elapsed().as_secs());
     }
     Ok(())
@@ -44,19 +66,12 @@ fn build_one(modules: &Modules, bin: &Path, tool: Tool) -> Result<()> {
     let progress = spinner(tool.name());
     // Not in place: a program that somebody runs cannot be overwritten, but it can be replaced.
     let output = bin.join(format!(".{}.new", tool.name()));
+    let Flags { cgo, tags, linker } = flags(tool, &modules.version);
     let mut child = go()?
-        .args([
-            "build",
-            "-v",
-            "-trimpath",
-            "-buildvcs=false",
-            "-ldflags",
-            &linker_flags(&modules.version),
-            "-o",
-        ])
+        .args(["build", "-v", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", &linker, "-o"])
         .arg(&output)
         .arg(tool.package())
-        .env("CGO_ENABLED", "0")
+        .env("CGO_ENABLED", cgo)
         .current_dir(&modules.folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -101,7 +116,7 @@ mod tests {
 
     #[test]
     fn version_is_stamped() {
-        let flags = linker_flags("v1.36.3");
+        let flags = flags(Tool::ApiServer, "v1.36.3").linker;
         assert!(flags.contains("version.gitVersion=v1.36.3 "), "{flags}");
         assert!(flags.contains("version.gitMajor=1 "), "{flags}");
         assert!(flags.ends_with("version.gitMinor=36"), "{flags}");

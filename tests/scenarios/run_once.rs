@@ -1,10 +1,14 @@
 //! The promise itself: each node runs once, and the DaemonSet controller takes the pod away.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use node_annotator_tests::kubelet::InProcess;
 use node_annotator_tests::kubelet::events::What;
+use node_annotator_tests::kubelet::runtime::Runtime;
 use node_annotator_tests::metadata::{Answer, MetadataServer};
 use node_annotator_tests::{Cluster, Options};
 use serde_json::json;
@@ -118,5 +122,24 @@ async fn a_node_that_the_seed_of_this_project_has_annotated_does_not_run_again()
     assert_eq!(annotations(&cluster.node("marked").await?)[&anchor_ip], "10.17.0.1");
     assert_eq!(annotations(&cluster.node("new").await?)[&anchor_ip], "10.17.0.9");
     assert_eq!(metadata.connections(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_library_half_writes_what_the_process_writes() -> Result<()> {
+    let mut written = Vec::new();
+    for runtime in [None, Some(Arc::new(InProcess) as Arc<dyn Runtime>)] {
+        let metadata = MetadataServer::start(Answer::droplet("10.17.0.9")).await?;
+        let cluster = Cluster::start(Options { runtime, ..Options::default() }).await?;
+        cluster.add_node(droplet("n1", &metadata)).await?;
+        let daemon_sets = install_combined(&cluster).await?;
+        wait_for_label(&cluster, "n1", &key("kernel")).await?;
+        wait_until_gone(&cluster, &daemon_sets).await?;
+        let requests = cluster.annotator_requests().await?;
+        assert_eq!(requests.len(), 1, "{requests:#?}");
+        assert_eq!(exit_codes(&cluster.events().all()), [0]);
+        written.push((ours(&cluster.node("n1").await?), requests[0].request_object.clone()));
+    }
+    assert_eq!(written[0], written[1]);
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod container;
 mod environment;
 pub mod events;
+mod in_process;
 mod node;
 mod pod;
 mod process;
@@ -27,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use container::Backoff;
+pub use in_process::InProcess;
 pub use node::{BeforeStart, NodeSpec};
 pub use process::Process;
 

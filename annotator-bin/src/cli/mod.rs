@@ -1,27 +1,30 @@
 //! The command line, and the process around a run.
 
+mod invocation;
+mod manifests;
 mod options;
 
-use std::io;
 use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use node_annotator_core::{Collector, Prefix, Registry};
 
-use self::options::{LogOptions, RunOptions, with_tame_variables};
+pub use self::invocation::Invocation;
+use self::manifests::ManifestOptions;
+use self::options::{LogOptions, RunOptions, process_environment, with_tame_variables};
 use crate::exit::Exit;
 use crate::output::{Format, print, render};
-use crate::run::{Failure, Settings, linger, run};
+use crate::run::Failure;
 use crate::stop::Stop;
 use crate::watchdog::{LastWords, Watchdog};
-use crate::{catalogue, cluster, logging, termination};
+use crate::{catalogue, logging, termination};
 
 /// Reads facts about this node once, and writes them on the Node in one request.
 ///
@@ -72,6 +75,8 @@ enum Command {
         #[arg(long, env = "NODE_ANNOTATOR_PREFIX", default_value_t)]
         prefix: Prefix,
     },
+    /// Print the Kubernetes manifests for a choice of collectors
+    Manifests(ManifestOptions),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -125,6 +130,9 @@ fn execute(cli: &Cli) -> anyhow::Result<Exit> {
         Some(Command::Explain { name, output, prefix }) => {
             catalogue::explain(named(name, &registry), prefix, *output)
         }
+        Some(Command::Manifests(options)) => {
+            manifests::render(options, &registry).unwrap_or_else(|message| usage(&message))
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), own_name(), &mut script);
@@ -160,38 +168,31 @@ fn usage(message: &str) -> ! {
 
 /// Starts the runtime, runs, and leaves without waiting for threads that may never end.
 fn start(options: &RunOptions, log: &LogOptions, registry: &Registry) -> anyhow::Result<Exit> {
-    let settings = options.settings(registry).unwrap_or_else(|message| usage(&message));
+    let invocation = Invocation::new(options, process_environment(), registry);
+    let invocation = invocation.unwrap_or_else(|message| usage(&message));
     logging::start(log.format, log.level);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let exit = runtime.block_on(supervise(options, &settings));
+    let exit = runtime.block_on(supervise(&invocation));
     runtime.shutdown_background();
     exit
 }
 
-async fn supervise(options: &RunOptions, settings: &Settings) -> anyhow::Result<Exit> {
+async fn supervise(invocation: &Invocation) -> anyhow::Result<Exit> {
     let stop = Stop::on_signals().context("cannot handle signals")?;
     // Set once the termination message is out: from then on only the output can be stuck.
     let ended = Arc::new(OnceLock::new());
-    let watchdog = Watchdog::start(settings.deadline + OVERTIME, {
-        let (ended, path) = (Arc::clone(&ended), options.termination_message_path.clone());
+    let watchdog = Watchdog::start(invocation.settings.deadline + OVERTIME, {
+        let (ended, path) = (Arc::clone(&ended), invocation.termination_message_path.clone());
         move || last_words(ended.get().copied(), &path)
     });
-    let cx = Arc::new(options.context());
-    let connect = async || cluster::configuration(options.kubeconfig.as_deref()).await;
-    let finished = run(settings, cx, connect, &stop).await;
-
-    let message = termination::message(finished.exit, finished.error.as_ref(), finished.report.as_ref());
-    termination::write(&options.termination_message_path, &message);
+    let finished = invocation.run(&stop).await;
     ended.set(finished.exit).expect("a run ends once");
-    print(&render(&finished, settings, options.output))
-        .map_err(|error: io::Error| anyhow!(error).context("cannot write to stdout"))?;
+    print(&render(&finished, &invocation.settings, invocation.output)).context("cannot write to stdout")?;
     drop(watchdog);
-    if let (Exit::Done, Some(limit)) = (finished.exit, settings.linger) {
-        linger(limit, &stop).await;
-    }
+    invocation.linger(finished.exit, &stop).await;
     Ok(finished.exit)
 }
 
@@ -217,6 +218,8 @@ fn last_words(ended: Option<Exit>, path: &Path) -> LastWords {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
 
     #[test]

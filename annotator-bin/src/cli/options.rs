@@ -1,5 +1,6 @@
 //! The flags of a run, and what they mean together. Every flag is an environment variable too.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -204,19 +205,23 @@ impl RunOptions {
     }
 
     /// The world as the collectors see it.
-    pub(super) fn context(&self) -> Context {
+    pub(super) fn context(&self, environment: Environment) -> Context {
         let resolver = system_resolver();
-        // What is not UTF-8 is no variable of ours.
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Context {
             host: HostRoot::new(&self.host_root),
-            environment: variables.collect::<Environment>(),
+            environment,
             http: Arc::new(MetadataClient::new(Arc::clone(&resolver))),
             resolver,
             started_at: SystemTime::now(),
         }
     }
+}
+
+/// The variables of this process. What is not UTF-8 is no variable of ours.
+pub(super) fn process_environment() -> Environment {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// Makes the variables of all options behave: one that is set to nothing counts as unset, as in a manifest whose value was left

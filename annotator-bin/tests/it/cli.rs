@@ -21,7 +21,7 @@ fn session(command: &mut Command) -> String {
 fn help() {
     assert_snapshot!("help-short", session(&mut faulty(&["-h"])));
     assert_snapshot!("help-long", session(&mut faulty(&["--help"])));
-    for command in ["list", "explain", "completions"] {
+    for command in ["list", "explain", "manifests", "completions"] {
         assert_snapshot!(format!("help-{command}"), session(&mut faulty(&["help", command])));
     }
     assert_snapshot!(session(&mut faulty(&["--version"])), @r"

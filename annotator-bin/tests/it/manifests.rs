@@ -1,0 +1,109 @@
+//! `manifests`: flags that make sense make manifests, and the others a usage error and nothing else.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::process::{run, stderr, stdout};
+
+fn manifests(arguments: &[&str]) -> Output {
+    run(Command::new(env!("CARGO_BIN_EXE_node-annotator")).arg("manifests").args(arguments))
+}
+
+fn objects(arguments: &[&str]) -> Vec<Value> {
+    let output = manifests(&[arguments, &["-o", "json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(list["kind"], "List");
+    list["items"].as_array().expect("items").clone()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+#[test]
+fn each_flag_reaches_the_objects() {
+    let objects = objects(&[
+        "--collectors=kernel,cpu-model",
+        "--prefix=facts.example.com",
+        "--namespace=facts",
+        "--image=registry.example.com/facts:1",
+        "--image-pull-policy=Always",
+        "--image-pull-secret=credentials",
+        "--generation=2",
+        "--combined",
+        "--node-selector=example.com/pool=a",
+        "--exclude-control-plane",
+    ]);
+    let sets = of_kind(&objects, "DaemonSet");
+    let [set] = sets[..] else { panic!("one DaemonSet for both: {sets:?}") };
+    assert_eq!(set["metadata"]["namespace"], "facts");
+    let pod = &set["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "registry.example.com/facts:1");
+    assert_eq!(container["imagePullPolicy"], "Always");
+    assert_eq!(pod["imagePullSecrets"][0]["name"], "credentials");
+    assert_eq!(pod["nodeSelector"]["example.com/pool"], "a");
+    let arguments = container["args"].to_string();
+    for argument in
+        ["--collectors=cpu-model,kernel", "--prefix=facts.example.com", "--generation=2", "--linger"]
+    {
+        assert!(arguments.contains(argument), "{arguments}");
+    }
+    let affinity = pod["affinity"].to_string();
+    for part in [
+        "facts.example.com/kernel",
+        "\"2\"",
+        "node-role.kubernetes.io/control-plane",
+        "facts.example.com/opt-out",
+    ] {
+        assert!(affinity.contains(part), "{affinity}");
+    }
+}
+
+#[test]
+fn a_daemon_set_per_collector_and_one_namespace_unless_more_is_asked_for() {
+    let plain = objects(&["--collectors=default"]);
+    assert_eq!((of_kind(&plain, "DaemonSet").len(), of_kind(&plain, "Namespace").len()), (3, 1));
+    let host_network = objects(&["--collectors=default", "--host-network"]);
+    assert_eq!(
+        (of_kind(&host_network, "DaemonSet").len(), of_kind(&host_network, "Namespace").len()),
+        (3, 2)
+    );
+}
+
+#[test]
+fn leaving_out_the_policy_is_said_twice() {
+    let output = manifests(&["--no-policy"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).starts_with("warning: there is no admission policy"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("# Warning: there is no admission policy"));
+    assert!(of_kind(&objects(&["--no-policy"]), "ValidatingAdmissionPolicy").is_empty());
+    assert_eq!(of_kind(&objects(&[]), "ValidatingAdmissionPolicy").len(), 1);
+}
+
+#[test]
+fn what_no_cluster_would_take_is_a_usage_error() {
+    for (arguments, message) in [
+        (&["--collectors=kernal"][..], "did you mean `kernel`?"),
+        (&["--prefix=Facts"], "not a DNS subdomain"),
+        (&["--prefix=k8s.io"], "belongs to Kubernetes"),
+        (&["--generation=saved"], "pick another value"),
+        (&["--generation=a b"], "not a label value"),
+        (&["--namespace=default"], "shared with others"),
+        (&["--namespace=kube-system"], "shared with others"),
+        (&["--namespace=A"], "cannot name the namespace"),
+        (&["--image=not an image"], "not an image reference"),
+        (&["--image-pull-policy=Sometimes"], "IfNotPresent"),
+        (&["--image-pull-secret=A_B"], "image pull secret"),
+        (&["--node-selector=pool"], "KEY=VALUE"),
+        (&["--node-selector=k8s.haim.dev/kernel=saved"], "never run"),
+        (&["-o", "toml"], "possible values: yaml, json"),
+    ] {
+        let output = manifests(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+}

@@ -55,10 +55,14 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one without nodes; builds the servers when they have never been built.
     pub async fn start(options: Options) -> Result<Self> {
+        Self::start_in(Guardian::start()?, options).await
+    }
+
+    /// As [`Cluster::start`], with files that were put into the guardian's folder before.
+    pub async fn start_in(guardian: Guardian, options: Options) -> Result<Self> {
         let minor = options.control_plane.kubernetes.clone();
         let obtain = move || Binaries::obtain(minor.as_deref(), &Tool::CONTROL_PLANE);
         let binaries = tokio::task::spawn_blocking(obtain).await.context("the build panicked")??;
-        let guardian = Guardian::start()?;
         let control_plane = ControlPlane::start(&guardian, binaries, options.control_plane).await?;
         let server = Server {
             address: control_plane.server(),
@@ -76,6 +80,11 @@ impl Cluster {
     /// A client with an administrator's rights.
     pub fn client(&self) -> Client {
         self.control_plane.client().clone()
+    }
+
+    /// A client of whoever has this token.
+    pub async fn client_with_token(&self, token: &str) -> Result<Client> {
+        self.control_plane.client_with_token(token).await
     }
 
     /// The administrator's kubeconfig.

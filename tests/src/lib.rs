@@ -10,9 +10,11 @@ pub mod kubelet;
 pub mod metadata;
 pub mod pin;
 mod ports;
+pub mod real_node;
 pub mod target;
 pub mod wait;
 
 pub use cluster::{Cluster, Options};
 pub use kubelet::NodeSpec;
+pub use real_node::{RealCluster, RealNode};
 pub use target::annotator_binary;

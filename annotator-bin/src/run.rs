@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::Config;
 use node_annotator_core::error::chain;
+use node_annotator_core::fact::clean;
 use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
@@ -111,14 +112,22 @@ async fn write(
     };
     let config = match found {
         Ok(Ok(config)) => config,
-        Ok(Err(error)) => return Err(Failure { message: chain(&error), hint: error.hint() }),
+        Ok(Err(error)) => return Err(Failure { message: one_line(&error), hint: error.hint() }),
         Err(_) => return Err(PublishError::deadline(node).into()),
     };
-    let client = cluster::client(config).map_err(|error| Failure {
-        message: format!("cannot set up the connection: {}", chain(&error)),
-        hint: "check the certificates and the server address of the kubeconfig or service account; proxies (HTTPS_PROXY) are not supported",
+    let client = cluster::client(config).map_err(|error| match error {
+        kube::Error::Auth(_) => PublishError::from_client(&error, node).into(),
+        error => Failure {
+            message: format!("cannot set up the connection: {}", one_line(&error)),
+            hint: "check the certificates and the server address of the kubeconfig or service account; proxies (HTTPS_PROXY) are not supported",
+        },
     })?;
     Ok(publish(client, node, plan, deadline, stop).await?)
+}
+
+/// Some causes, such as those of a YAML parser, draw pictures.
+fn one_line(error: &dyn std::error::Error) -> String {
+    clean(&chain(error), 1024)
 }
 
 impl From<PublishError> for Failure {

@@ -88,7 +88,7 @@ impl PublishError {
         Self::new(Reason::Altered, node, Some(list))
     }
 
-    pub(super) fn from_client(error: &kube::Error, node: &str) -> Self {
+    pub(crate) fn from_client(error: &kube::Error, node: &str) -> Self {
         let kube::Error::Api(status) = error else {
             return Self::new(connection::reason(error), node, Some(connection::detail(error)));
         };

@@ -70,15 +70,33 @@ fn what_went_wrong_is_said_in_report_and_log() {
 #[test]
 fn without_a_cluster_the_error_says_where_was_looked() {
     let pod = Pod::new();
+    let kubeconfig = |name: &str, user: &str| {
+        let text = std::fs::read_to_string(pod.kubeconfig("127.0.0.1:9")).unwrap();
+        std::fs::write(pod.path(name), text.replace(r#""token": "secret""#, user)).unwrap();
+        pod.path(name)
+    };
+    std::fs::write(pod.path("notes"), "buy milk\n").unwrap();
+    let plugin = r#""exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}"#;
+    let with = |kubeconfig| run(pod.faulty(&["-ojson", "--kubeconfig"]).arg(kubeconfig));
     let cases = [
-        ("missing-kubeconfig", run(pod.faulty(&["--kubeconfig", "/nowhere"]).arg("-ojson"))),
+        ("missing-kubeconfig", with("/nowhere".into())),
+        ("not-a-kubeconfig", with(pod.path("notes"))),
+        ("plugin-fails", with(kubeconfig("plugin", plugin))),
+        ("no-token-file", with(kubeconfig("token", r#""tokenFile": "/nowhere""#))),
         ("not-in-a-pod", run(pod.faulty(&["-ojson"]).env("HOME", "/nowhere"))),
         (
-            "no-token",
+            "no-service-account",
             run(pod
                 .faulty(&["-ojson"])
                 .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
                 .env("KUBERNETES_SERVICE_PORT", "1")),
+        ),
+        (
+            "proxy",
+            run(pod
+                .faulty(&["-ojson", "--kubeconfig"])
+                .arg(pod.kubeconfig("127.0.0.1:9"))
+                .env("HTTPS_PROXY", "http://127.0.0.1:9")),
         ),
     ];
     let all = cases.map(|(name, output)| {

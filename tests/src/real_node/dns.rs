@@ -70,12 +70,11 @@ fn answer(question: &[u8], zone: &Zone) -> Option<Vec<u8>> {
 /// What the name has of the wanted type; `None` when there is no such name.
 fn lookup(zone: &BTreeMap<String, Ipv4Addr>, name: &Name, wanted: RecordType) -> Option<Vec<RData>> {
     let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let data = match zone.get(&text) {
-        Some(address) => RData::A((*address).into()),
-        None => {
-            let (known, _) = zone.iter().find(|(_, address)| reversed(**address) == text)?;
-            RData::PTR(PTR(Name::from_ascii(format!("{known}.")).ok()?))
-        }
+    let data = if let Some(address) = zone.get(&text) {
+        RData::A((*address).into())
+    } else {
+        let (known, _) = zone.iter().find(|(_, address)| reversed(**address) == text)?;
+        RData::PTR(PTR(Name::from_ascii(format!("{known}.")).ok()?))
     };
     Some(if data.record_type() == wanted { vec![data] } else { Vec::new() })
 }

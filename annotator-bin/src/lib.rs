@@ -23,4 +23,4 @@ pub mod termination;
 mod logging;
 mod watchdog;
 
-pub use cli::{Invocation, main};
+pub use cli::{Invocation, command, main};

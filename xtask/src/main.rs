@@ -1,6 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`. Each is thin: the work is done by the crates of the workspace.
 
 mod demo;
+mod docs;
 mod image;
 mod manifests;
 mod test;
@@ -21,6 +22,8 @@ struct Cli {
 enum Task {
     /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
     Demo(demo::Options),
+    /// Write the generated pages of `docs`: collectors and command line
+    GenDocs(docs::Options),
     /// Write `deploy/kubernetes` from the registry of collectors
     GenManifests(manifests::Options),
     /// Make the go.mod from which a Kubernetes version is built for the scenarios
@@ -35,8 +38,13 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+    run(Cli::parse().task)
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Demo(options) => demo::run(&options),
+        Task::GenDocs(options) => docs::run(&options),
         Task::GenManifests(options) => manifests::run(&options),
         Task::PinKubernetes { version } => {
             let folder = node_annotator_tests::pin::pin(&version)?;
@@ -45,5 +53,18 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Test(options) => test::run(&options),
         Task::Image(options) => image::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_generated_is_as_it_would_be_generated_now() {
+        for task in ["gen-docs", "gen-manifests"] {
+            let cli = Cli::parse_from(["xtask", task, "--check"]);
+            run(cli.task).unwrap();
+        }
     }
 }

@@ -99,6 +99,11 @@ Exit codes:
   3  written, but some collectors failed or timed out
   4  nothing was written on the Node";
 
+/// The definition of the command line, for its reference.
+pub fn command() -> clap::Command {
+    with_tame_variables(Cli::command())
+}
+
 /// The whole of the binary: reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     guarded(|| execute(&Cli::read())).into()
@@ -115,7 +120,7 @@ fn guarded(work: impl FnOnce() -> anyhow::Result<Exit> + UnwindSafe) -> Exit {
 
 impl Cli {
     fn read() -> Self {
-        let mut command = with_tame_variables(Self::command());
+        let mut command = command();
         let matches = command.get_matches_mut();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
     }

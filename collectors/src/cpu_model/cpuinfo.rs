@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use node_annotator_core::fact::{MAX_VALUE_BYTES, clean};
 
-use super::x86::IsaLevel;
+use super::isa_level::IsaLevel;
 
 /// The fields of one CPU, keys as the kernel prints them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

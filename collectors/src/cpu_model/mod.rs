@@ -7,6 +7,7 @@
 mod arm;
 mod cpuinfo;
 mod elsewhere;
+mod isa_level;
 mod topology;
 mod x86;
 

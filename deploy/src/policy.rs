@@ -2,8 +2,8 @@
 //!
 //! It is matched by the service-account groups of our namespaces, so that a second account in one of them does not walk
 //! around it, and it covers the subresources, since who may write a Node's status may change its labels too. What it cannot
-//! hold: facts are claims of the node, not attestation, and on its own Node a token may write under the name of another field
-//! manager.
+//! hold: facts are claims of the node, not attestation; on its own Node a token may write under the name of another field
+//! manager; and what is read is not admitted at all, which a patch that tests a value before it is refused does for any Node.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
@@ -30,6 +30,11 @@ pub const MAX_BYTES: usize = 2 * MAX_RUN_BYTES;
 /// How many field managers a Node may have before a write of ours may not add one: the API server puts no limit to those that
 /// apply, and each makes the Node larger. Nodes have about ten.
 pub const MAX_MANAGERS: usize = 64;
+
+/// How large the lists of fields in `managedFields` may be. The API server limits neither them nor their truth: without this a
+/// forged list makes a Node of a megabyte, which every watcher receives. Real Nodes have about ten KiB, and keys of ours add at
+/// most a third of this.
+pub const MAX_CLAIM_BYTES: usize = 128 * 1024;
 
 /// One thing that every write must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub fn rules(prefix: &Prefix) -> Vec<Rule> {
         ),
         rule(
             "own-node",
-            "variables.node != '' && variables.node == oldObject.metadata.name\n\
+            "variables.node == oldObject.metadata.name\n\
              && (variables.nodeUid == '' || variables.nodeUid == oldObject.metadata.uid)",
             "only the Node that the pod runs on may be changed, with a token that is bound to the pod",
         ),
@@ -70,8 +75,9 @@ pub fn rules(prefix: &Prefix) -> Vec<Rule> {
         rule(
             "ownership",
             "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
-             && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])",
-            "the Node's finalizers and owners may not be changed",
+             && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])\n\
+             && object.metadata.?generateName == oldObject.metadata.?generateName",
+            "the Node's finalizers, owners and generated name may not be changed",
         ),
         rule(
             "foreign-labels",
@@ -115,21 +121,23 @@ pub fn rules(prefix: &Prefix) -> Vec<Rule> {
             &format!("size(variables.ownLabels) <= {MAX_LABELS}"),
             &format!("no more than {MAX_LABELS} labels under `{prefix}/` are allowed"),
         ),
-        rule(
-            "applied-fields",
-            "oldObject.metadata.?managedFields.orValue([]).filter(old, old.operation == 'Apply').all(old,\n\
-             \x20 object.metadata.?managedFields.orValue([]).exists(new,\n\
-             \x20   new.operation == 'Apply' && new.manager == old.manager))",
-            "fields that others applied may not be taken from them",
-        ),
+        rule("applied-fields", APPLIED_FIELDS_KEPT, "fields that others applied may not be taken from them"),
         rule(
             "manager-count",
             &format!(
-                "size(object.metadata.?managedFields.orValue([])) <= {MAX_MANAGERS}\n\
-                 || size(object.metadata.?managedFields.orValue([])) <= size(oldObject.metadata.?managedFields.orValue([]))"
+                "size(variables.newManagers) <= {MAX_MANAGERS}\n\
+                 || size(variables.newManagers) <= size(variables.oldManagers)"
             ),
             &format!("no field manager may be added to a Node that has {MAX_MANAGERS}"),
         ),
+        rule(
+            "claim-size",
+            &format!(
+                "variables.newClaimBytes <= {MAX_CLAIM_BYTES} || variables.newClaimBytes <= variables.oldClaimBytes"
+            ),
+            &format!("the lists of managed fields together may not have more than {MAX_CLAIM_BYTES} bytes"),
+        ),
+        rule("claim-depth", CLAIMS_SHALLOW, "no deeper lists of managed fields may be added"),
     ]
 }
 
@@ -139,6 +147,36 @@ fn foreign_kept(old: &str, new: &str) -> String {
         "variables.{new}.all(k, k.startsWith(variables.prefix)\n\
          \x20 || (k in variables.{old} && variables.{old}[k] == variables.{new}[k]))\n\
          && variables.{old}.all(k, k.startsWith(variables.prefix) || k in variables.{new})"
+    )
+}
+
+/// What somebody applied stays theirs, but for keys of ours: those change hands with each write. Entries that a write leaves as
+/// they are cost next to nothing, however many there are.
+const APPLIED_FIELDS_KEPT: &str = "\
+variables.oldManagers.filter(old, old.operation == 'Apply'
+  && !variables.newManagers.exists(new, new.manager == old.manager && new == old)).all(old,
+  old.?fieldsV1.orValue({}).all(a, old.fieldsV1[a].all(b,
+    (size(old.fieldsV1[a][b]) > 0 || variables.newManagers.exists(new, new.operation == 'Apply'
+      && new.manager == old.manager && new.?subresource == old.?subresource
+      && new.?fieldsV1[?a][?b].hasValue()))
+    && old.fieldsV1[a][b].all(c, c == '.' || c.startsWith('f:' + variables.prefix)
+      || variables.newManagers.exists(new, new.operation == 'Apply'
+        && new.manager == old.manager && new.?subresource == old.?subresource
+        && new.?fieldsV1[?a][?b][?c] == old.?fieldsV1[?a][?b][?c])))))";
+
+/// Nothing below the depth down to which [`claim_bytes`] counts. Those of a Node's own fields end there.
+const CLAIMS_SHALLOW: &str = "\
+variables.newManagers.filter(new,
+  !variables.oldManagers.exists(old, old.manager == new.manager && old == new)).all(new,
+  new.?fieldsV1.orValue({}).all(a, new.fieldsV1[a].all(b, new.fieldsV1[a][b].all(c,
+    new.fieldsV1[a][b][c].all(d, size(new.fieldsV1[a][b][c][d]) == 0)))))";
+
+/// The bytes of all names in the lists of fields of all managers.
+fn claim_bytes(managers: &str) -> String {
+    format!(
+        "variables.{managers}.map(m, m.?fieldsV1.orValue({{}})).map(f,\n\
+         \x20 f.map(a, size(bytes(a)) + f[a].map(b, size(bytes(b)) + f[a][b].map(c, size(bytes(c))\n\
+         \x20   + f[a][b][c].map(d, size(bytes(d))).sum()).sum()).sum()).sum()).sum()"
     )
 }
 
@@ -158,6 +196,10 @@ fn variables(prefix: &Prefix) -> Vec<Variable> {
         ("newAnnotations", map("object", "annotations")),
         ("ownLabels", own("newLabels")),
         ("ownAnnotations", own("newAnnotations")),
+        ("oldManagers", "oldObject.metadata.?managedFields.orValue([])".to_owned()),
+        ("newManagers", "object.metadata.?managedFields.orValue([])".to_owned()),
+        ("oldClaimBytes", claim_bytes("oldManagers")),
+        ("newClaimBytes", claim_bytes("newManagers")),
     ]
     .into_iter()
     .map(|(name, expression)| Variable { name: name.to_owned(), expression })

@@ -1,5 +1,6 @@
 //! Scenarios on a real control plane.
 
+mod attack;
 mod control_plane;
 mod failures;
 mod killed;

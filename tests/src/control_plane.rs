@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
@@ -94,6 +94,13 @@ impl ControlPlane {
     /// A client with an administrator's rights that the audit log shows as the kubelet's.
     pub(crate) async fn kubelet_client(&self) -> Result<Client> {
         connect(&self.launch.files.kubeconfig(User::Kubelet)).await
+    }
+
+    /// A client of whoever has this token.
+    pub async fn client_with_token(&self, token: &str) -> Result<Client> {
+        let authority = self.launch.files.certificate_authority();
+        let text = kubeconfig(&self.server(), &authority, &serde_json::json!({ "token": token }));
+        client(Kubeconfig::from_yaml(&text).map_err(|error| anyhow!(error))?).await
     }
 
     /// The administrator's kubeconfig.
@@ -264,9 +271,14 @@ impl Launch {
 
 async fn connect(kubeconfig: &Path) -> Result<Client> {
     let read = Kubeconfig::read_from(kubeconfig).map_err(|error| anyhow!(error));
-    let read = read.with_context(|| format!("cannot read `{}`", kubeconfig.display()))?;
-    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-    let Ok(mut config) = config else { bail!("unusable kubeconfig: `{}`", kubeconfig.display()) };
+    client(read.with_context(|| format!("cannot read `{}`", kubeconfig.display()))?)
+        .await
+        .with_context(|| format!("unusable kubeconfig: `{}`", kubeconfig.display()))
+}
+
+async fn client(kubeconfig: Kubeconfig) -> Result<Client> {
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.map_err(|error| anyhow!(error))?;
     // A proxy in the environment must not see loopback, whatever it excludes.
     config.proxy_url = None;
     Client::try_from(config).context("cannot make a client")

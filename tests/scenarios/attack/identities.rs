@@ -1,0 +1,45 @@
+//! The same request from others: who it is decides, and not what is tried.
+
+use serde_json::Value;
+
+use super::attempt::{Case, Expected, PatchType, in_types};
+use super::changes::{has_own, label, own};
+use super::refusals::{FOREIGN_LABEL, OWN_NODE};
+use super::stage::{
+    LOOK_ALIKE, NO_RIGHTS, POD_ELSEWHERE, POD_OF_OLD_NODE, PRIVILEGED_POD, SIBLING, SIBLING_UNBOUND,
+    STRANGER, UNBOUND,
+};
+
+pub(super) fn cases() -> Vec<Case> {
+    let (own, foreign) = (own(), label("example.com/mine", "x"));
+    let refused = |says| Expected::Refused(422, says);
+    let is_foreign = |_: &Value, after: &Value| after["metadata"]["labels"]["example.com/mine"] == "x";
+    let rows = [
+        (POD_ELSEWHERE, "keys of ours on its own node", "n2", &own, Expected::Done(has_own)),
+        (POD_ELSEWHERE, "keys of ours on n1", "n1", &own, refused(OWN_NODE)),
+        (POD_OF_OLD_NODE, "keys of ours on the new node", "replaced", &own, refused(OWN_NODE)),
+        (UNBOUND, "keys of ours on n1", "n1", &own, refused(OWN_NODE)),
+        (PRIVILEGED_POD, "keys of ours on its own node", "n1", &own, Expected::Done(has_own)),
+        (PRIVILEGED_POD, "keys of ours on another node", "n2", &own, refused(OWN_NODE)),
+        (PRIVILEGED_POD, "a new label", "n1", &foreign, refused(FOREIGN_LABEL)),
+        (SIBLING, "keys of ours on its own node", "n1", &own, Expected::Done(has_own)),
+        (SIBLING, "keys of ours on another node", "n2", &own, refused(OWN_NODE)),
+        (SIBLING, "a new label", "n1", &foreign, refused(FOREIGN_LABEL)),
+        (SIBLING_UNBOUND, "keys of ours on n1", "n1", &own, refused(OWN_NODE)),
+        (
+            NO_RIGHTS,
+            "keys of ours on its own node",
+            "n1",
+            &own,
+            Expected::Refused(403, "cannot patch resource \"nodes\""),
+        ),
+        (STRANGER, "a new label", "n1", &foreign, Expected::Done(is_foreign)),
+        (STRANGER, "a new label on another node", "n2", &foreign, Expected::Done(is_foreign)),
+        (LOOK_ALIKE, "a new label", "n1", &foreign, Expected::Done(is_foreign)),
+    ];
+    let mut cases = Vec::new();
+    for (who, what, node, change, expected) in rows {
+        cases.extend(in_types(&PatchType::ALL, who, (what, node, change), expected));
+    }
+    cases
+}

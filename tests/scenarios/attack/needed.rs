@@ -1,0 +1,125 @@
+//! That each condition of the policy is needed: without it, something comes out otherwise.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use node_annotator_core::PrivilegeClass;
+use node_annotator_deploy::policy::{self, Rule};
+use node_annotator_tests::wait;
+use serde_json::json;
+
+use super::attempt::{Attempt, Case, Expected, PatchType};
+use super::stage::{POD, Stage, settings};
+use super::{with_our_rights, with_wide_rights};
+use crate::support::key;
+
+#[tokio::test]
+async fn without_any_one_condition_of_the_policy_something_comes_out_otherwise() -> Result<()> {
+    let stage = Stage::start().await?;
+    stage.grant_wide_rights().await?;
+    let (n1, n2) = (stage.node("n1").await?, stage.node("n2").await?);
+    let cases = [with_our_rights(&n1), with_wide_rights::cases(&n1, &n2)].concat();
+    let settings = settings();
+    let classes = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
+    let rules = policy::rules(&settings.prefix);
+    let mut version = 0;
+    for (index, rule) in rules.iter().enumerate() {
+        let guarded: Vec<_> = cases.iter().filter(|case| is_refused_by(case, rule)).collect();
+        for (without, weaker) in weaker(rule) {
+            version += 1;
+            let mut rules = rules.clone();
+            rules.splice(index..=index, weaker);
+            rules.push(mark(version));
+            let policy = policy::policy(&settings.installation, &classes, &settings.prefix, rules);
+            stage.cluster.apply(&policy).await?;
+            wait_until_in_force(&stage, version).await?;
+            let changed = what_differs(&stage, &guarded).await?;
+            let text = format!("{}, without {without}", rule.id);
+            ensure!(!changed.is_empty(), "{text}: all {} attempts are refused as before", guarded.len());
+            let shown = changed.iter().find(|text| text.ends_with(": 200 ")).unwrap_or(&changed[0]);
+            eprintln!("{text}: {} of {} come out otherwise\n    {shown}", changed.len(), guarded.len());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses one label: a policy is in force a moment after it was stored, and this tells which one is.
+fn mark(version: usize) -> Rule {
+    Rule {
+        id: "mark",
+        expression: format!("!('{}' in variables.newLabels)", mark_label(version)),
+        message: format!("this is version {version} of the policy"),
+    }
+}
+
+fn mark_label(version: usize) -> String {
+    key(&format!("version-{version}"))
+}
+
+async fn wait_until_in_force(stage: &Stage, version: usize) -> Result<()> {
+    let label = json!({"metadata": {"labels": {mark_label(version): "x"}}});
+    let attempt = Attempt::patch(PatchType::Merge, "n1", &label);
+    wait::until_within(Duration::from_secs(20), "a weaker policy to be in force", async || {
+        let answer = stage.send_as(POD, &attempt, true).await?;
+        if answer.message.ends_with(&mark(version).message) { Ok(()) } else { Err(anyhow!("{answer}")) }
+    })
+    .await
+}
+
+fn is_refused_by(case: &Case, rule: &Rule) -> bool {
+    // Nobody dials the address of a node that does not exist, should it be let through.
+    let proxied = case.what.contains("proxy");
+    !proxied && matches!(case.expected, Expected::Refused(422, says) if rule.message.contains(says))
+}
+
+/// What is left out, and what is left.
+fn weaker(rule: &Rule) -> Vec<(String, Option<Rule>)> {
+    let conditions = conditions(&rule.expression);
+    let mut weaker = vec![("all of it".to_owned(), None)];
+    for (index, condition) in conditions.iter().enumerate().filter(|_| conditions.len() > 1) {
+        let mut others = conditions.clone();
+        others.remove(index);
+        let rule = Rule { expression: others.join(" && "), ..rule.clone() };
+        weaker.push((condition.split_whitespace().collect::<Vec<_>>().join(" "), Some(rule)));
+    }
+    weaker
+}
+
+/// The parts of an expression between which stands `&&`, outside of all parentheses.
+fn conditions(expression: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (index, character) in expression.char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            '&' if depth == 0 && expression[index..].starts_with("&&") => {
+                parts.push(expression[start..index].trim());
+                start = index + 2;
+            }
+            _ => {}
+        }
+    }
+    parts.push(expression[start..].trim());
+    parts
+}
+
+/// Which attempts are answered in another way, and how. Stores nothing.
+async fn what_differs(stage: &Stage, cases: &[&Case]) -> Result<Vec<String>> {
+    let mut changed = Vec::new();
+    for case in cases {
+        let answer = stage.send(case, true).await?;
+        if !case.expected.fits(&answer) {
+            changed.push(format!("{case}: {answer}"));
+        }
+    }
+    Ok(changed)
+}
+
+#[test]
+fn conditions_are_parted_outside_of_parentheses() {
+    assert_eq!(
+        conditions("a == 'x' && (b || c && d)\n&& e.all(k, k && f)"),
+        ["a == 'x'", "(b || c && d)", "e.all(k, k && f)"]
+    );
+    assert_eq!(conditions("a || b"), ["a || b"]);
+}

@@ -111,6 +111,11 @@ impl MetadataServer {
         Ok(Self { address, shared, task })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL of a path, for example of [`DIGITAL_OCEAN_PATH`].
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

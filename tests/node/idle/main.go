@@ -16,10 +16,9 @@ func main() {
 
 	// PID 1 ends on no signal that it does not handle.
 	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	if *deaf {
 		signal.Ignore(syscall.SIGTERM)
-	} else {
-		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	}
 	var end <-chan time.Time
 	if *limit > 0 {

@@ -10,16 +10,17 @@ use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, ResourceExt as _};
+use node_annotator_deploy::{Layout, Settings};
 use node_annotator_tests::wait;
 use serde_json::{Value, json};
 
-use crate::world::{NODE, World, key};
+use crate::world::{NODE, World, key, settings};
 
 const MIB: u64 = 1024 * 1024;
 
 /// In force, as the kernel tells of the process; not as the manifest asks for.
 pub(crate) async fn the_container_has_no_rights(world: &mut World) -> Result<()> {
-    let pod = world.lingering_pod("kernel").await?;
+    let pod = world.lingering_pod(&settings("kernel")?).await?;
     let pid = process(world, &pod).await?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let fields: BTreeMap<_, _> = status.lines().filter_map(|line| line.split_once(":\t")).collect();
@@ -47,7 +48,7 @@ pub(crate) async fn the_container_has_no_rights(world: &mut World) -> Result<()>
 
 /// The token is for one pod on one node, and says so to whoever verifies it.
 pub(crate) async fn the_token_is_bound_to_pod_and_node(world: &mut World) -> Result<()> {
-    let pod = world.lingering_pod("kernel").await?;
+    let pod = world.lingering_pod(&settings("kernel")?).await?;
     let token = fs::read_to_string(token_file(world, &pod)?)?;
     let reviews: Api<TokenReview> = Api::all(world.cluster().client());
     let spec = TokenReviewSpec { token: Some(token), audiences: None };
@@ -74,7 +75,7 @@ pub(crate) async fn a_stolen_token_writes_no_other_node(world: &mut World) -> Re
         ..Node::default()
     };
     nodes.create(&PostParams::default(), &other).await?;
-    let pod = world.lingering_pod("kernel").await?;
+    let pod = world.lingering_pod(&settings("kernel")?).await?;
     let path = token_file(world, &pod)?;
     println!("  the token lies in {}", path.display());
     let thief = client_with(world, &fs::read_to_string(path)?).await?;
@@ -112,7 +113,8 @@ pub(crate) async fn a_stolen_token_writes_no_other_node(world: &mut World) -> Re
 
 /// The image is there and is not asked for elsewhere, and the memory limit is far away.
 pub(crate) async fn the_image_is_present_and_memory_suffices(world: &mut World) -> Result<()> {
-    let pod = world.lingering_pod("cpu-model,digital-ocean-anchor-ip,kernel").await?;
+    let settings = Settings { layout: Layout::Combined, ..settings("default")? };
+    let pod = world.lingering_pod(&settings).await?;
     let container = &pod.spec.as_ref().context("no spec")?.containers[0];
     assert_eq!(container.image_pull_policy.as_deref(), Some("IfNotPresent"));
     let events = world.kubectl(&["--namespace=node-annotator", "get", "events", "--output=json"]).await?;

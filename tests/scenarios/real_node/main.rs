@@ -5,19 +5,26 @@
 
 mod confinement;
 mod ending;
+mod failing;
+mod machine;
+mod names;
+mod outages;
 mod run_once;
+mod scheduling;
 mod world;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use futures_util::FutureExt as _;
 use node_annotator_collectors as _;
 use node_annotator_tests::real_node::unavailable;
 
+use machine::Machine;
 use world::World;
 
 /// Far more than any of them takes.
@@ -43,55 +50,61 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     confinement::a_stolen_token_writes_no_other_node,
     confinement::the_image_is_present_and_memory_suffices,
     ending::sigterm_ends_a_lingering_container_at_once,
+    failing::a_failing_collector_backs_off_says_why_and_recovers,
+    outages::nothing_runs_again_after_a_restart_or_a_reboot,
+    outages::a_node_that_registers_anew_runs_again,
+    scheduling::cordoned_drained_and_tainted_nodes_run,
+    scheduling::a_node_that_is_not_ready_runs_when_it_is,
+    scheduling::a_full_node_runs_when_there_is_room,
+    names::a_pod_finds_api_server_and_metadata_service_by_name,
+    names::an_empty_root_suffices_to_find_names,
 ];
+
+/// What is looked at from outside, before and after all others.
+const MACHINE: &str = "machine::is_as_before";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filters: Vec<_> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
-    let chosen: Vec<_> = SCENARIOS
-        .iter()
-        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())))
-        .collect();
-    if std::env::args().any(|it| it == "--list") {
-        for (name, _) in chosen {
-            println!("{name}: test");
-        }
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [first, report] = &arguments[..]
+        && first == machine::UNTIL_KILLED
+    {
+        return exit(machine::wait_to_be_killed(report.as_ref()).await.map(|()| 0));
+    }
+    let filters: Vec<_> = arguments.iter().filter(|it| !it.starts_with('-')).collect();
+    let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|it| name.contains(it.as_str()));
+    let chosen: Vec<_> = SCENARIOS.iter().filter(|(name, _)| is_chosen(name)).collect();
+    let machine = is_chosen(MACHINE);
+    if arguments.iter().any(|it| it == "--list") {
+        let names = chosen.iter().map(|(name, _)| *name).chain(machine.then_some(MACHINE));
+        names.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    if chosen.is_empty() {
+    let count = chosen.len() + usize::from(machine);
+    if count == 0 {
         return ExitCode::SUCCESS;
     }
     if let Some(reason) = unavailable() {
-        println!("skipped: {} scenarios on a real node: {reason}", chosen.len());
+        println!("skipped: {count} scenarios on a real node: {reason}");
         return ExitCode::SUCCESS;
     }
-    match run(&chosen).await {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(failures) => {
-            eprintln!("{failures} of {} scenarios failed", chosen.len());
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&chosen, machine).await)
 }
 
-async fn run(scenarios: &[&(&str, Scenario)]) -> Result<usize> {
-    let started = Instant::now();
-    let mut world = World::start().await?;
-    println!("a real node is ready ({:.1} s)", started.elapsed().as_secs_f64());
+fn exit(failures: Result<usize>) -> ExitCode {
+    match failures {
+        Ok(0) => return ExitCode::SUCCESS,
+        Ok(failures) => eprintln!("{failures} scenarios failed"),
+        Err(error) => eprintln!("error: {error:#}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// Returns how many failed.
+async fn run(scenarios: &[&(&str, Scenario)], machine: bool) -> Result<usize> {
+    let before = Machine::look()?;
     let mut failures = 0;
-    for (name, scenario) in scenarios {
-        let started = Instant::now();
-        let run = std::panic::AssertUnwindSafe(scenario(&mut world)).catch_unwind();
-        let outcome = match tokio::time::timeout(LIMIT, run).await {
-            Ok(Ok(outcome)) => outcome,
-            // What it says has been printed.
-            Ok(Err(_)) => Err(anyhow::anyhow!("panicked")),
-            Err(_) => Err(anyhow::anyhow!("not done after {LIMIT:?}")),
-        };
+    let mut report = |name: &str, started: Instant, outcome: Result<()>| {
         let seconds = started.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => println!("ok ({seconds:.1} s): {name}"),
@@ -100,7 +113,34 @@ async fn run(scenarios: &[&(&str, Scenario)]) -> Result<usize> {
                 println!("FAILED ({seconds:.1} s): {name}: {error:#}");
             }
         }
-        world.clean().await?;
+    };
+    if machine {
+        let started = Instant::now();
+        let outcome = machine::is_as_before_after_sigkill(&before).await;
+        report("machine::is_as_before_after_sigkill", started, outcome);
+    }
+    if !scenarios.is_empty() {
+        let started = Instant::now();
+        let mut world = World::start().await?;
+        println!("a real node is ready ({:.1} s)", started.elapsed().as_secs_f64());
+        for (name, scenario) in scenarios {
+            let started = Instant::now();
+            let run = AssertUnwindSafe(scenario(&mut world)).catch_unwind();
+            let outcome = match tokio::time::timeout(LIMIT, run).await {
+                Ok(Ok(outcome)) => outcome,
+                // What it says has been printed.
+                Ok(Err(_)) => Err(anyhow!("panicked")),
+                Err(_) => Err(anyhow!("not done after {LIMIT:?}")),
+            };
+            report(name, started, outcome);
+            world.clean().await?;
+        }
+    }
+    if machine {
+        let started = Instant::now();
+        let changes = Machine::look()?.changes_since(&before);
+        let outcome = if changes.is_empty() { Ok(()) } else { Err(anyhow!("{changes:#?}")) };
+        report("machine::is_as_before_after_all_scenarios", started, outcome);
     }
     Ok(failures)
 }

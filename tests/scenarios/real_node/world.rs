@@ -60,10 +60,25 @@ impl World {
         Ok(manifests)
     }
 
-    /// Starts a pod from the template of a collector's generated `DaemonSet`, with everything that the manifests put around it
-    /// but the `DaemonSet`: nobody takes the pod away, so that it lingers. Returns when it has written the node.
-    pub(crate) async fn lingering_pod(&self, collector: &str) -> Result<Pod> {
-        let manifests = Manifests::new(&settings(collector)?)?;
+    /// Applies the manifests of one collector, and gives its container variables before the first pod starts.
+    pub(crate) async fn install_with(&self, collector: &str, variables: &[(&str, &str)]) -> Result<()> {
+        let opt_out = |value: Value| json!({"metadata": {"labels": {key("opt-out"): value}}});
+        self.patch_node(opt_out(json!("true"))).await?;
+        self.install(&settings(collector)?).await?;
+        let set = format!("daemonset/{}", set_name(collector));
+        let namespace = format!("--namespace={NAMESPACE}");
+        let variables: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut arguments = vec![namespace.as_str(), "set", "env", &set];
+        arguments.extend(variables.iter().map(String::as_str));
+        self.kubectl(&arguments).await?;
+        self.patch_node(opt_out(Value::Null)).await?;
+        Ok(())
+    }
+
+    /// Starts a pod from the template of a generated `DaemonSet`, with everything that the manifests put around it but the
+    /// `DaemonSet`: nobody takes the pod away, so that it lingers. Returns when it has written the node.
+    pub(crate) async fn lingering_pod(&self, settings: &Settings) -> Result<Pod> {
+        let manifests = Manifests::new(settings)?;
         for object in manifests.objects() {
             let object = serde_json::to_value(object)?;
             if object["kind"] != "DaemonSet" {
@@ -74,13 +89,19 @@ impl World {
         let template = set.spec.clone().context("no spec")?.template;
         let mut spec = template.spec.context("no pod")?;
         spec.node_name = Some(NODE.to_owned());
-        let metadata = ObjectMeta {
-            name: Some(format!("lingering-{collector}")),
-            ..template.metadata.unwrap_or_default()
-        };
+        // As the controller does it: the pod itself is for this node, whatever labels that has.
+        spec.affinity = serde_json::from_value(json!({"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{
+                "matchFields": [{"key": "metadata.name", "operator": "In", "values": [NODE]}],
+            }]},
+        }}))?;
+        let metadata =
+            ObjectMeta { name: Some("lingering".to_owned()), ..template.metadata.unwrap_or_default() };
         let pod = Pod { metadata, spec: Some(spec), status: None };
         let pod = self.pod_api().create(&PostParams::default(), &pod).await?;
-        self.wait_for_label(collector).await?;
+        for collector in settings.selection.iter() {
+            self.wait_for_label(collector.name).await?;
+        }
         Ok(pod)
     }
 
@@ -106,21 +127,6 @@ impl World {
 
     pub(crate) fn pod_api(&self) -> Api<Pod> {
         Api::namespaced(self.cluster().client(), NAMESPACE)
-    }
-
-    /// Waits until a pod of the collector is as `check` wants it.
-    pub(crate) async fn wait_for_pod<T>(
-        &self,
-        collector: &str,
-        what: &str,
-        mut check: impl FnMut(&Pod) -> Result<T>,
-    ) -> Result<T> {
-        let selector = ListParams::default().labels(&format!("app.kubernetes.io/component={collector}"));
-        wait::until(what, async || {
-            let pods = self.pod_api().list(&selector).await?.items;
-            check(pods.first().context("no pod")?)
-        })
-        .await
     }
 
     /// From a PATCH of ours to the kubelet's last word about a pod, which takes the object away; by the server's clock.

@@ -4,6 +4,7 @@ mod attack;
 mod control_plane;
 mod failures;
 mod killed;
+mod lifecycle;
 mod outages;
 mod requests;
 mod run_once;

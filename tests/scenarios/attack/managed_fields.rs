@@ -56,6 +56,14 @@ pub(super) fn cases(n1: &Value) -> Vec<Case> {
     for (what, change, says) in rows {
         cases.extend(in_types(&PatchType::PATCHES, POD, (what, "n1", &change), Expected::Refused(422, says)));
     }
+    // A run does that to a done label that somebody has applied.
+    let applied = json!({"metadata": {"labels": {key("applied"): "by-a-run"}}});
+    cases.extend(in_types(
+        &PatchType::PATCHES,
+        POD,
+        ("the only field of another manager, which is a key of ours", "n1", &applied),
+        Expected::Done(|_, after| after["metadata"]["labels"][key("applied")] == "by-a-run"),
+    ));
     let taken = json!({"metadata": {"labels": {key("forged"): "x"}}});
     let mut as_inventory = |what: &str, change: &Value, says| {
         cases.push(Case {

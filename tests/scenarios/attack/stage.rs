@@ -253,6 +253,9 @@ impl Stage {
         for name in ["n1", "n2"] {
             nodes.patch(name, &parameters, &Patch::Apply(&foreign)).await?;
         }
+        let applied =
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"labels": {key("applied"): "by-hand"}}});
+        nodes.patch("n1", &PatchParams::apply("operator"), &Patch::Apply(&applied)).await?;
         for index in 0.. {
             let parameters = PatchParams::apply(&format!("manager-{index}")).force();
             let labels: BTreeMap<_, _> =

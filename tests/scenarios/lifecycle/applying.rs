@@ -1,0 +1,84 @@
+//! The generated files and the real kubectl: nothing to warn of, and nothing to change the second time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_tests::{Cluster, Options, wait};
+use serde_json::Value;
+
+use super::kubectl::Kubectl;
+use super::{combined, of_generation};
+use crate::support::settings;
+
+/// What `kubectl apply -k` says of every kustomization that sets the order itself; ours says so.
+const ORDER_IS_SET_TWICE: &str = "Warning: Sorting order is set both in 'kustomization.yaml'";
+
+#[tokio::test]
+async fn kubectl_applies_the_generated_files_without_a_warning_and_only_once() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    let kubectl = Kubectl::of(&cluster).await?;
+    let with_host_network = Settings { host_network: true, ..of_generation("2", combined("all")) };
+    let variants = [("default", settings("default")), ("all-combined", with_host_network)];
+    for (name, settings) in variants {
+        let folder = cluster.folder().join(name);
+        Manifests::new(&settings)?.write(&folder)?;
+        let files = folder.display();
+        // A dry run stores no namespace for what comes after it.
+        ensure_silent(&kubectl, &format!("kubectl apply -f {files}/01-namespaces.yaml")).await?;
+        ensure_silent(&kubectl, &format!("kubectl apply --dry-run=server -f {files}")).await?;
+        ensure_silent(&kubectl, &format!("kubectl apply -f {files}")).await?;
+        let first = versions(&kubectl, &folder).await?;
+
+        let again = ensure_silent(&kubectl, &format!("kubectl apply -f {files}")).await?;
+        ensure!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+        ensure_same(&first, &versions(&kubectl, &folder).await?)?;
+        ensure_silent(&kubectl, &format!("kubectl diff -f {files}")).await?;
+
+        let said = kubectl.run(&format!("kubectl apply -k {files}")).await?;
+        ensure!(said.stdout.lines().all(|line| line.ends_with(" unchanged")), "{said:?}");
+        let warnings: Vec<_> =
+            said.stderr.lines().filter(|line| !line.contains(ORDER_IS_SET_TWICE)).collect();
+        ensure!(warnings.is_empty(), "{warnings:?}");
+        let server_side = format!("kubectl apply --server-side --force-conflicts -f {files}");
+        ensure_silent(&kubectl, &server_side).await?;
+        let first = versions(&kubectl, &folder).await?;
+        ensure_silent(&kubectl, &server_side).await?;
+        ensure_same(&first, &versions(&kubectl, &folder).await?)?;
+    }
+    Ok(())
+}
+
+/// Runs a command that must have nothing to warn of, and returns what else it says.
+async fn ensure_silent(kubectl: &Kubectl, command: &str) -> Result<String> {
+    let said = kubectl.run(command).await?;
+    ensure!(said.stderr.is_empty(), "`{command}`:\n{}", said.stderr);
+    Ok(said.stdout)
+}
+
+/// Generation and resource version of every object in the files, once the controllers have seen them all.
+async fn versions(kubectl: &Kubectl, folder: &Path) -> Result<BTreeMap<String, [Value; 2]>> {
+    wait::until("the controllers to have seen all objects", async || {
+        let said = kubectl.run(&format!("kubectl get -f {} --output json", folder.display())).await?;
+        let list: Value = serde_json::from_str(&said.stdout)?;
+        let mut versions = BTreeMap::new();
+        for object in list["items"].as_array().context("no list")? {
+            let metadata = &object["metadata"];
+            let name = format!("{} {}", object["kind"], metadata["name"]);
+            let watched =
+                ["DaemonSet", "ValidatingAdmissionPolicy"].map(Value::from).contains(&object["kind"]);
+            let seen = &object["status"]["observedGeneration"];
+            ensure!(!watched || *seen == metadata["generation"], "{name} is not seen");
+            versions.insert(name, [metadata["generation"].clone(), metadata["resourceVersion"].clone()]);
+        }
+        Ok(versions)
+    })
+    .await
+}
+
+fn ensure_same(before: &BTreeMap<String, [Value; 2]>, after: &BTreeMap<String, [Value; 2]>) -> Result<()> {
+    ensure!(before == after, "changed although nothing did:\n{before:#?}\n{after:#?}");
+    ensure!(before.len() > 8, "too few objects: {before:#?}");
+    Ok(())
+}

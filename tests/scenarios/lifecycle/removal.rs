@@ -1,0 +1,48 @@
+//! Uninstalling: one command, whatever was installed, and the facts stay.
+
+use anyhow::Result;
+use node_annotator_deploy::Settings;
+use node_annotator_tests::{Cluster, Options, wait};
+
+use super::combined;
+use super::kubectl::Kubectl;
+use crate::support::{COLLECTORS, install, key, node_of, ours, settings, wait_for_label};
+
+/// What the documentation says. The rights go before the policy that limits them.
+const UNINSTALL: &str = "kubectl delete clusterrolebindings,clusterroles,namespaces,priorityclasses,\
+validatingadmissionpolicybindings,validatingadmissionpolicies --selector app.kubernetes.io/part-of=node-annotator";
+
+/// Every kind of object there is.
+const LEFT: &str = "for kind in $(kubectl api-resources --verbs list,delete --output name); do \
+kubectl get $kind --all-namespaces --ignore-not-found --output name \
+--selector app.kubernetes.io/name=node-annotator; done";
+
+#[tokio::test]
+async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    let kubectl = Kubectl::of(&cluster).await?;
+    cluster.add_node(node_of("n1", "intel-xeon")).await?;
+    // Leftovers of another layout and of the other privilege class included.
+    install(&cluster, &Settings { host_network: true, ..settings(&COLLECTORS.join(",")) }).await?;
+    install(&cluster, &combined("kernel")).await?;
+    for collector in COLLECTORS {
+        wait_for_label(&cluster, "n1", &key(collector)).await?;
+    }
+    let before = ours(&cluster.node("n1").await?);
+    assert!(before.len() > COLLECTORS.len(), "{before:?}");
+    let installed = kubectl.run(LEFT).await?.stdout;
+    for kind in ["namespace/", "daemonset.apps/", "clusterrole.rbac.authorization.k8s.io/", "priorityclass"] {
+        assert!(installed.contains(kind), "{installed}");
+    }
+
+    let said = kubectl.run(UNINSTALL).await?;
+    // Once per object, without a warning; it returns when all is gone.
+    assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (7, ""), "{said:?}");
+    wait::until("everything to be gone", async || {
+        let left = kubectl.run(LEFT).await?.stdout;
+        if left.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("{left}")) }
+    })
+    .await?;
+    assert_eq!(ours(&cluster.node("n1").await?), before);
+    Ok(())
+}

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All selected collectors are done, and that is written on the Node; or there was nothing to write.
+    /// All selected collectors are done, and that is written on the Node; or there was nothing to write. `doctor`: all holds.
     Done = 0,
     /// A defect, or a local failure such as an unwritable output.
     Unexpected = 1,
     /// The command line is wrong. Nothing was run.
     Usage = 2,
-    /// Written on the Node, but some collectors failed, panicked or timed out.
+    /// Written on the Node, but some collectors failed, panicked or timed out. `doctor`: something does not hold.
     SomeFailed = 3,
-    /// Nothing was written on the Node.
+    /// Nothing was written on the Node. `doctor`: something could not be checked, and what could holds.
     NotPublished = 4,
 }
 

@@ -12,6 +12,7 @@
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
+pub mod doctor;
 pub mod exit;
 pub mod network;
 pub mod output;

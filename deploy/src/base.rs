@@ -17,7 +17,8 @@ const POD_SECURITY_VERSION: &str = "v1.33";
 /// Below the cut-off (-10) under which autoscalers neither add nor keep a node for a pod.
 const PRIORITY: i32 = -100;
 
-pub(crate) fn namespace(installation: &Installation, class: PrivilegeClass) -> Namespace {
+/// The namespace of a privilege class, with the Pod Security labels that keep other pods out.
+pub fn namespace(installation: &Installation, class: PrivilegeClass) -> Namespace {
     let mut metadata = base_metadata(installation, installation.namespace(class));
     let labels = metadata.labels.get_or_insert_default();
     for mode in ["enforce", "audit", "warn"] {

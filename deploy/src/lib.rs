@@ -5,7 +5,7 @@
 //! [`node_annotator_core::Prefix`].
 
 pub mod affinity;
-mod base;
+pub mod base;
 mod daemon_set;
 pub mod error;
 mod folder;

@@ -2,6 +2,7 @@
 
 mod attack;
 mod control_plane;
+mod doctor;
 mod failures;
 mod killed;
 mod lifecycle;

@@ -1,5 +1,6 @@
 //! The command line, and the process around a run.
 
+mod doctor;
 mod invocation;
 mod manifests;
 mod options;
@@ -16,6 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use node_annotator_core::{Collector, Prefix, Registry};
 
+use self::doctor::DoctorOptions;
 pub use self::invocation::Invocation;
 use self::manifests::ManifestOptions;
 use self::options::{LogOptions, RunOptions, process_environment, with_tame_variables};
@@ -77,6 +79,8 @@ enum Command {
     },
     /// Print the Kubernetes manifests for a choice of collectors
     Manifests(ManifestOptions),
+    /// Check an installation in its cluster: policy, rights, DaemonSets
+    Doctor(DoctorOptions),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -138,6 +142,7 @@ fn execute(cli: &Cli) -> anyhow::Result<Exit> {
         Some(Command::Manifests(options)) => {
             manifests::render(options, &registry).unwrap_or_else(|message| usage(&message))
         }
+        Some(Command::Doctor(options)) => return doctor::start(options),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), own_name(), &mut script);

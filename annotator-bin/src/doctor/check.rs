@@ -60,7 +60,7 @@ impl Check {
             namespace: namespace.map(str::to_owned),
             verdict: Verdict::default(),
             finding: "not checked".to_owned(),
-            hint: None,
+            hint: Some("see the checks before it, which say why".to_owned()),
         }
     }
 
@@ -69,7 +69,7 @@ impl Check {
         let Conclusion { verdict, finding, hint } = outcome.unwrap_or_else(|unproven| Conclusion {
             verdict: Verdict::Skip,
             finding: unproven.reason,
-            hint: unproven.hint,
+            hint: Some(unproven.hint),
         });
         let text = |text: String| clean(&text, MAX_TEXT_BYTES);
         Self { verdict, finding: text(finding), hint: hint.map(text), ..self }
@@ -105,12 +105,12 @@ impl Conclusion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unproven {
     pub(super) reason: String,
-    pub(super) hint: Option<String>,
+    pub(super) hint: String,
 }
 
 impl Unproven {
     pub(super) fn new(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hint: Some(hint.into()) }
+        Self { reason: reason.into(), hint: hint.into() }
     }
 }
 
@@ -121,7 +121,8 @@ impl From<kube::Error> for Unproven {
                 Self::new(format!("not allowed: {}", status.message), ADMINISTRATOR)
             }
             kube::Error::Api(status) if status.code != 401 => {
-                Self { reason: format!("the API server says {}: {}", status.code, status.message), hint: None }
+                let reason = format!("the API server says {}: {}", status.code, status.message);
+                Self::new(reason, "run it again; if it stays so, look at the API server's own health")
             }
             _ => {
                 let error = PublishError::from_client(&error, "");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use node_annotator_core::PrivilegeClass;
-use node_annotator_deploy::{Installation, base};
+use node_annotator_deploy::base;
 
 use super::Settings;
 use super::check::Conclusion;
@@ -50,13 +50,8 @@ pub(super) fn missing(settings: &Settings) -> Conclusion {
 }
 
 /// Whether our account is there, and the only one: the policy binds every account of the namespace.
-pub(super) fn accounts(
-    accounts: &[ServiceAccount],
-    namespace: &str,
-    installation: &Installation,
-    settings: &Settings,
-) -> Conclusion {
-    let ours = installation.service_account();
+pub(super) fn accounts(accounts: &[ServiceAccount], namespace: &str, settings: &Settings) -> Conclusion {
+    let ours = settings.installation.service_account();
     let names = || accounts.iter().filter_map(|account| account.metadata.name.as_deref());
     if !names().any(|name| name == ours) {
         return Conclusion::fail(format!("there is no service account `{ours}`"), settings.apply_command());
@@ -108,7 +103,7 @@ mod tests {
                 account
             };
             let list: Vec<_> = names.iter().map(account).collect();
-            accounts(&list, "node-annotator", &settings.installation, &settings).verdict
+            accounts(&list, "node-annotator", &settings).verdict
         };
         assert_eq!(verdict(&["default", "node-annotator"]), Verdict::Pass);
         assert_eq!(verdict(&["default", "node-annotator", "cni"]), Verdict::Warn);

@@ -19,11 +19,15 @@ pub(super) fn conclude(info: &Info) -> Conclusion {
             "it has to be 1.32 or newer; the other checks show what holds",
         ),
         Some(version) if version < POLICY => Conclusion::fail(
-            format!("{name}: no admission policies before 1.30, so that a stolen token may change every node"),
+            format!(
+                "{name}: no admission policies before 1.30, so that a stolen token may change every node"
+            ),
             upgrade,
         ),
         Some(version) if version < NODE_CLAIM => Conclusion::warn(
-            format!("{name}: before 1.32 the node's name may be missing from tokens, and then no run can write"),
+            format!(
+                "{name}: before 1.32 the node's name may be missing from tokens, and then no run can write"
+            ),
             format!("{upgrade}, or leave its feature gate ServiceAccountTokenPodNodeInfo on"),
         ),
         Some(_) => Conclusion::pass(name.clone()),

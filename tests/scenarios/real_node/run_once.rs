@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::world::{COLLECTORS, NAMESPACE, NODE, Watcher, World, key, restarts, settings};
 
-/// From the answer to the PATCH until the pod object is gone.
-const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// From the PATCH until the pod object is gone. The container ends within milliseconds of its SIGTERM; the kubelet looks at
+/// containers once a second, and has to look up to three times when a pod is deleted just after it has started.
+const GONE_WITHIN: Duration = Duration::from_secs(4);
 
 /// A `DaemonSet` that brings its pod back does it at once; a kubelet that restarts a container does it after 10 s at most.
 const QUIET: Duration = Duration::from_mins(1);

@@ -1,12 +1,15 @@
 //! One run: collect, plan, publish, linger.
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Config;
+use kube::{Client, Config};
 use node_annotator_core::error::chain;
 use node_annotator_core::fact::clean;
 use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
@@ -67,8 +70,9 @@ pub struct Failure {
     pub hint: &'static str,
 }
 
-/// Collects and publishes. `connect` is not called before there is something to write.
+/// Collects, connects meanwhile, and publishes. `connect` finds the cluster; it is not called for a dry run.
 ///
+/// A connection is no request: the API server hears nothing but the handshake before there is something to write.
 /// The future is done by the deadline at the latest, whatever a collector or the API server does.
 pub async fn run(
     settings: &Settings,
@@ -78,14 +82,32 @@ pub async fn run(
 ) -> Finished {
     let deadline = Instant::now() + settings.deadline;
     let runner = Runner { collect_budget: settings.deadline.saturating_sub(settings.publish_budget) };
-    let report = tokio::select! {
-        report = runner.run(&settings.selection, cx) => report,
-        () = stop.requested() => return stopped_while_collecting(),
+    let collected = Notify::new();
+    let mut opening = pin!(open(&settings.target, connect, &collected));
+    let mut collecting = pin!(runner.run(&settings.selection, cx));
+    let mut opened = None;
+    let report = loop {
+        tokio::select! {
+            biased;
+            () = stop.requested() => return stopped_while_collecting(),
+            // First, since then the network works while we do.
+            result = &mut opening, if opened.is_none() => opened = Some(result),
+            report = &mut collecting => break report,
+        }
     };
+    collected.notify_one();
     let plan = Plan::new(&report, &settings.prefix, &settings.mark);
     let published = match &settings.target {
         Target::DryRun => Ok(None),
-        Target::Node(node) => write(node, &plan, connect, deadline, stop).await.map(Some),
+        Target::Node(node) => {
+            let client = async {
+                match opened {
+                    Some(client) => client,
+                    None => opening.await,
+                }
+            };
+            write(node, &plan, client, deadline, stop).await.map(Some)
+        }
     };
     let (exit, published, error) = match published {
         Ok(published) if report.failures().next().is_none() => (Exit::Done, published, None),
@@ -98,30 +120,45 @@ pub async fn run(
     Finished { exit, report: Some(report), plan: Some(plan), published, error }
 }
 
-async fn write(
-    node: &str,
-    plan: &Plan,
+/// Finds the cluster, and starts to connect.
+async fn open(
+    target: &Target,
     connect: impl AsyncFnOnce() -> Result<Config, ClusterError>,
-    deadline: Instant,
-    stop: &Stop,
-) -> Result<Published, Failure> {
-    let found = tokio::select! {
-        biased;
-        () = stop.requested() => return Err(stopped()),
-        found = timeout_at(deadline, connect()) => found,
+    collected: &Notify,
+) -> Result<Client, Failure> {
+    let Target::Node(node) = target else { return pending().await };
+    let config =
+        connect().await.map_err(|error| Failure { message: one_line(&error), hint: error.hint() })?;
+    let auth = &config.auth_info;
+    let client = if auth.exec.is_some() || auth.auth_provider.is_some() {
+        // A credential plugin blocks this thread, and with it every timer of the collectors.
+        collected.notified().await;
+        cluster::client(config)
+    } else {
+        cluster::connected_client(config)
     };
-    let config = match found {
-        Ok(Ok(config)) => config,
-        Ok(Err(error)) => return Err(Failure { message: one_line(&error), hint: error.hint() }),
-        Err(_) => return Err(PublishError::deadline(node).into()),
-    };
-    let client = cluster::client(config).map_err(|error| match error {
+    client.map_err(|error| match error {
         kube::Error::Auth(_) => PublishError::from_client(&error, node).into(),
         error => Failure {
             message: format!("cannot set up the connection: {}", one_line(&error)),
             hint: "check the certificates and the server address of the kubeconfig or service account; proxies (HTTPS_PROXY) are not supported",
         },
-    })?;
+    })
+}
+
+async fn write(
+    node: &str,
+    plan: &Plan,
+    client: impl Future<Output = Result<Client, Failure>>,
+    deadline: Instant,
+    stop: &Stop,
+) -> Result<Published, Failure> {
+    let client = tokio::select! {
+        biased;
+        () = stop.requested() => return Err(stopped()),
+        client = timeout_at(deadline, client) => client,
+    };
+    let client = client.map_err(|_| PublishError::deadline(node))??;
     Ok(publish(client, node, plan, deadline, stop).await?)
 }
 

@@ -115,7 +115,7 @@ fn the_api_server_s_token_and_the_client_s_own_logs_stay_out() {
         let output = run(publishing(&pod, &api, "good").args(["--log-level", level]));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
-        let libraries = stderr(&output).contains("hyper") || stderr(&output).contains("failed with status");
+        let libraries = stderr(&output).contains("hyper") || stderr(&output).contains("checkout waiting");
         assert_eq!(libraries, level == "trace", "{}", stderr(&output));
     }
 }

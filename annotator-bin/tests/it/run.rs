@@ -14,7 +14,10 @@ use node_annotator_core::{
     Collect, CollectError, Collector, Context, DoneMark, Enabled, Environment, Fact, Facts, HostRoot, Prefix,
     Selection, Stability,
 };
-use tokio::time::{Instant, sleep};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
 
@@ -81,7 +84,7 @@ async fn a_dry_run_asks_no_cluster() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_before_or_while_collecting_asks_no_cluster() {
+async fn a_stop_before_or_while_collecting_writes_nothing() {
     let message = "stopped before anything was written";
     let (stopper, stop) = channel();
     let waiting = settings(&WAITING, node());
@@ -91,7 +94,7 @@ async fn a_stop_before_or_while_collecting_asks_no_cluster() {
             sleep(Duration::from_secs(7)).await;
             stopper.stop();
         },
-        run(&waiting, offline(), no_cluster, &stop)
+        run(&waiting, offline(), pending, &stop)
     );
     assert_nothing_written(&finished, message);
     assert_eq!(started.elapsed(), Duration::from_secs(7));
@@ -125,13 +128,47 @@ async fn looking_for_the_cluster_ends_with_the_deadline() {
 async fn collecting_leaves_the_publish_budget_alone() {
     let (_stopper, stop) = channel();
     let started = Instant::now();
-    let connect = async || {
-        assert_eq!(started.elapsed(), Duration::from_secs(30));
-        configuration(Some(Path::new("/nowhere"))).await
-    };
+    let connect = async || configuration(Some(Path::new("/nowhere"))).await;
     let finished = run(&settings(&WAITING, node()), offline(), connect, &stop).await;
+    assert_eq!(started.elapsed(), Duration::from_secs(30));
     assert_eq!(finished.exit, Exit::NotPublished);
     assert_eq!(finished.report.unwrap().failures().count(), 1);
+}
+
+/// Collects until the connection stands.
+static PATIENT: Collector = collector(
+    "patient",
+    Collect::Async(|_| {
+        Box::pin(async {
+            CONNECTED.notified().await;
+            Ok(Facts::new("connected").into())
+        })
+    }),
+);
+static CONNECTED: Notify = Notify::const_new();
+
+#[tokio::test]
+async fn the_connection_stands_before_the_facts_and_nothing_is_asked_on_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let listening = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        let early = timeout(Duration::from_millis(200), stream.read_buf(&mut request)).await;
+        CONNECTED.notify_one();
+        stream.read_buf(&mut request).await.unwrap();
+        (early.is_ok(), String::from_utf8(request).unwrap())
+    });
+    let (stopper, stop) = channel();
+    let connect = async || Ok(Config::new(address.parse().unwrap()));
+    let settings = settings(&PATIENT, node());
+    let (_, (asked_early, request)) = tokio::join!(run(&settings, offline(), connect, &stop), async {
+        let heard = listening.await.unwrap();
+        stopper.stop();
+        heard
+    });
+    assert!(!asked_early, "asked before there was something to write: {request}");
+    assert!(request.starts_with("PATCH /api/v1/nodes/worker-1?"), "{request}");
 }
 
 #[tokio::test(start_paused = true)]

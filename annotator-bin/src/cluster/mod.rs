@@ -1,19 +1,16 @@
 //! Where the API server is and how to talk to it.
 
-use std::path::Path;
-use std::time::Duration;
+mod client;
+mod early;
 
-use http::HeaderValue;
-use http::header::USER_AGENT;
+use std::path::Path;
+
+pub use client::{client, connected_client};
+use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
 
 /// Who we are in the API server's audit log.
 pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
-
-/// An API server that says nothing for this long is silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
 ///
@@ -30,18 +27,6 @@ pub async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, ClusterE
         return Config::incluster().map_err(ClusterError::ServiceAccount);
     }
     Config::from_kubeconfig(&options).await.map_err(ClusterError::Kubeconfig)
-}
-
-/// A client that tries once, with bounds: who publishes decides what is worth another try.
-pub fn client(mut config: Config) -> Result<Client, kube::Error> {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
-    config.write_timeout = Some(READ_TIMEOUT);
-    // The pause between two tries is no silence of the server.
-    config.reset_reader_on_write = true;
-    config.default_retry = false;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
-    Client::try_from(config)
 }
 
 /// Why no cluster was found.

@@ -1,0 +1,87 @@
+//! The client: the library's layers on a connection of our own, since the library's waits for acknowledgements.
+
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt};
+use kube::{Client, Config, Error};
+use tower::{BoxError, Service, ServiceBuilder};
+
+use super::AGENT;
+use super::early::Early;
+
+/// An API server that says nothing for this long is silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client that tries once, with bounds: who publishes decides what is worth another try.
+pub fn client(config: Config) -> Result<Client, Error> {
+    let connector = connector(&config)?;
+    build(config, connector)
+}
+
+/// The same with its first connection under way, for a request that comes later.
+///
+/// A connection is no request: until then nothing is sent but the handshake. Needs a runtime.
+pub fn connected_client(config: Config) -> Result<Client, Error> {
+    let address = config.cluster_url.clone();
+    let connector = Early::start(connector(&config)?, address);
+    build(config, connector)
+}
+
+/// What connects: TCP, TLS as the configuration has it, and the bounds.
+fn connector(
+    config: &Config,
+) -> Result<
+    impl Service<
+        Uri,
+        Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin,
+        Future: Send + Unpin,
+        Error = BoxError,
+    > + Clone
+    + Send
+    + Sync
+    + 'static,
+    Error,
+> {
+    if let Some(proxy) = &config.proxy_url {
+        return Err(Error::ProxyProtocolDisabled {
+            proxy_url: Box::new(proxy.clone()),
+            protocol_feature: "kube/http-proxy",
+        });
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    // The request follows the end of the handshake at once. Without this the kernel keeps it back until that is acknowledged,
+    // which takes the other side up to 40 ms.
+    tcp.set_nodelay(true);
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_read_timeout(Some(READ_TIMEOUT));
+    connector.set_write_timeout(Some(READ_TIMEOUT));
+    // The pause between two tries is no silence of the server.
+    connector.set_reset_reader_on_write(true);
+    Ok(connector)
+}
+
+fn build<C>(mut config: Config, connector: C) -> Result<Client, Error>
+where
+    C: Service<Uri, Error = BoxError> + Clone + Send + Sync + 'static,
+    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Future: Send + Unpin + 'static,
+{
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(Client::new(service, config.default_namespace))
+}

@@ -18,7 +18,11 @@ pub fn build() -> Result<PathBuf> {
     let triple = host_triple()?;
     let folder = target::target_folder().join("static");
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+    let mut flags = vec![
+        OsString::from("-Ctarget-feature=+crt-static"),
+        // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead of 390.
+        OsString::from("-Clink-arg=-Wl,-z,pack-relative-relocs"),
+    ];
     let cargo_home = env::var_os("CARGO_HOME")
         .map_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     for (folder, name) in [(checkout, "/node-annotator"), (&cargo_home, "/cargo")] {
@@ -38,7 +42,20 @@ pub fn build() -> Result<PathBuf> {
     ensure!(status.success(), "cargo build: {status}");
     let path = folder.join(triple).join("release/node-annotator");
     ensure!(path.is_file(), "no such file: `{}`", path.display());
+    ensure_it_starts(&path)?;
     Ok(path)
+}
+
+/// Packed addresses are unpacked by the C library that was linked in: glibc 2.36 or newer.
+fn ensure_it_starts(path: &Path) -> Result<()> {
+    let output = Command::new(path).arg("--version").output().context("cannot start what was built")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "what was built does not start: {}\n{said}\nhint: glibc 2.36 or newer is needed",
+        output.status
+    );
+    Ok(())
 }
 
 /// Builds, and reads what was built.

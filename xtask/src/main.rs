@@ -1,5 +1,6 @@
 //! Development tasks, run as `cargo xtask TASK`. Each is thin: the work is done by the crates of the workspace.
 
+mod bench;
 mod demo;
 mod docs;
 mod image;
@@ -20,6 +21,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure a run, a fleet, a re-run; a table beside a floor
+    Bench(bench::Options),
     /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
     Demo(demo::Options),
     /// Write the generated pages of `docs`: collectors and command line
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
 
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
+        Task::Bench(options) => bench::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::GenDocs(options) => docs::run(&options),
         Task::GenManifests(options) => manifests::run(&options),

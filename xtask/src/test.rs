@@ -70,6 +70,9 @@ fn steps(options: &Options) -> Vec<Step> {
         for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
             steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
         }
+        if options.filter.is_none() {
+            steps.push(step("bench", &["xtask", "bench", "--short"]));
+        }
     }
     steps
 }

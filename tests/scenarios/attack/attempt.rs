@@ -164,7 +164,7 @@ impl fmt::Display for Answer {
 }
 
 /// What must come of an attempt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) enum Expected {
     /// This answer, and no Node is changed.
     Refused(u16, &'static str),
@@ -182,8 +182,17 @@ impl Expected {
     }
 }
 
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code, says) => write!(f, "{code} {says}"),
+            Self::Done(_) => f.write_str("200, and what was asked for on the Node"),
+        }
+    }
+}
+
 /// Who tries what, and what must come of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Case {
     /// One of the attackers of the stage.
     pub(super) who: &'static str,

@@ -10,7 +10,8 @@ use tower::{BoxError, Service, ServiceExt};
 
 /// Hands out the connection that was started early, once; whoever asks again gets a new one.
 ///
-/// A connection that failed, or that the server closed meanwhile, fails the first request, as it would have without haste.
+/// One that could not be opened is tried again: on a node that starts, the network may have come up meanwhile. One that the server
+/// closed meanwhile (an API server waits 32 s for a request) fails the first request, and the next try gets a new one.
 pub(super) struct Early<C: Service<Uri>> {
     connector: C,
     first: Arc<Mutex<Option<Started<C>>>>,
@@ -55,10 +56,12 @@ where
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connector = self.connector.clone();
         Box::pin(async move {
-            match first {
-                Some(started) => started.await?,
-                None => connector.oneshot(address).await,
+            if let Some(started) = first
+                && let Ok(Ok(connection)) = started.await
+            {
+                return Ok(connection);
             }
+            connector.oneshot(address).await
         })
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use node_annotator_tests::Cluster;
 use node_annotator_tests::audit::Request as Logged;
 
-use super::process::Program;
+use super::process::{Program, on_path};
 
 pub(super) const SHELL: &str = "shell script";
 const CURL: &str = "curl";
@@ -44,9 +44,9 @@ pub(super) struct Request {
 pub(super) fn all(cluster: &Cluster, binary: &Path, request: &Request) -> Result<Vec<(Program, bool)>> {
     let floor = binary.with_file_name("node-annotator-floor");
     let mut programs = vec![(of_floor(floor, request), true)];
-    if let Some(curl) = found("curl") {
+    if let Some(curl) = on_path("curl") {
         programs.push((of_curl(curl, request)?, true));
-        if let Some(kubectl) = found("kubectl") {
+        if let Some(kubectl) = on_path("kubectl") {
             programs.push((of_shell(cluster, &kubectl, request), false));
         }
     }
@@ -116,10 +116,4 @@ fn of_shell(cluster: &Cluster, kubectl: &Path, request: &Request) -> Program {
         arguments: vec!["-c".into(), SCRIPT.into()],
         environment: variables.map(|(name, value)| (name.to_owned(), value)).into(),
     }
-}
-
-/// Where a program is on PATH; what is not there is left out.
-fn found(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

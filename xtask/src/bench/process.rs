@@ -105,20 +105,26 @@ impl Program {
 
     /// The instructions of one run in user space: from the processor's counters, else simulated; `None` where neither works.
     pub(super) fn instructions(&self) -> Option<f64> {
-        let said = |path: &str, before: &[&str]| {
-            let output = self.command_of(Path::new(path), before).output().ok()?;
+        let said = |name: &str, before: &[&str]| {
+            let output = self.command_of(&on_path(name)?, before).output().ok()?;
             output.status.success().then(|| String::from_utf8_lossy(&output.stderr).into_owned())
         };
-        let counted = said("/usr/bin/perf", &["stat", "-x,", "-e", "instructions:u"]).and_then(|text| {
+        let counted = said("perf", &["stat", "-x,", "-e", "instructions:u"]).and_then(|text| {
             text.lines().find_map(|line| line.split_once(",,instructions")?.0.parse::<f64>().ok())
         });
         counted.or_else(|| {
             let before = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-            let text = said("/usr/bin/valgrind", &before)?;
+            let text = said("valgrind", &before)?;
             let collected = text.lines().find_map(|line| line.split_once("Collected : "))?.1;
             collected.trim().parse().ok()
         })
     }
+}
+
+/// Where a program is on PATH.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Runs all programs in turn, this many rounds: what disturbs the machine disturbs all of them.
@@ -156,7 +162,7 @@ fn look_at(child: &Child) -> Peak {
         value.split_whitespace().next()?.parse::<usize>().ok()
     };
     // Between fork and exec it is a copy of this process.
-    if number("VmExe:").is_none() || !is_itself(child) {
+    if !is_itself(child) {
         return Peak::default();
     }
     Peak {

@@ -2,7 +2,7 @@
 //!
 //! A binary with collectors of its own is two lines, as the crate's example `own_collectors` shows:
 //!
-//! ```ignore
+//! ```text
 //! use my_collectors as _;
 //! fn main() -> std::process::ExitCode { node_annotator::main() }
 //! ```

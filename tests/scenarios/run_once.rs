@@ -1,5 +1,6 @@
 //! The promise itself: each node runs once, and the DaemonSet controller takes the pod away.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -70,9 +71,12 @@ async fn three_nodes_run_three_collectors_once_and_nothing_comes_back() -> Resul
     let by_controller = |verb: &str| {
         let requests =
             pods.iter().filter(|request| request.verb == verb && request.object.subresource.is_empty());
-        requests.filter(|request| request.user_agent.contains("daemon-set-controller")).count()
+        requests.filter(|request| request.user_agent.contains("daemon-set-controller")).collect::<Vec<_>>()
     };
-    assert_eq!((by_controller("create"), by_controller("delete")), (9, 9));
+    assert_eq!(by_controller("create").len(), 9);
+    // It may ask more than once for a pod that takes its time to go.
+    let deleted: BTreeSet<_> = by_controller("delete").iter().map(|request| &request.object.name).collect();
+    assert_eq!(deleted.len(), 9, "{deleted:?}");
 
     let requests = cluster.annotator_requests().await?;
     assert_eq!(requests.len(), 9, "one request per run: {requests:#?}");

@@ -6,6 +6,7 @@
 mod confinement;
 mod ending;
 mod failing;
+mod fleet;
 mod machine;
 mod names;
 mod outages;
@@ -58,6 +59,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     scheduling::a_full_node_runs_when_there_is_room,
     names::a_pod_finds_api_server_and_metadata_service_by_name,
     names::an_empty_root_suffices_to_find_names,
+    fleet::three_nodes_run_once_each,
 ];
 
 /// What is looked at from outside, before and after all others.

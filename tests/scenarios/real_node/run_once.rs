@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use crate::world::{COLLECTORS, NAMESPACE, NODE, Watcher, World, key, restarts, settings};
 
-/// From the PATCH until the pod object is gone. The container ends within milliseconds of its SIGTERM; the kubelet looks at
-/// containers once a second, and has to look up to three times when a pod is deleted just after it has started.
-const GONE_WITHIN: Duration = Duration::from_secs(4);
+/// From the PATCH until the pod object is gone, at most; the times are printed. The container ends within milliseconds of its
+/// SIGTERM, and the kubelet looks at containers once a second. Without a handler it would be the grace period of 5 s and more, on
+/// a busy machine it is longer than on an idle one, and without the label it would be for ever.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// A `DaemonSet` that brings its pod back does it at once; a kubelet that restarts a container does it after 10 s at most.
 const QUIET: Duration = Duration::from_mins(1);

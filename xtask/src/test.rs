@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that has to pass.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -80,8 +79,8 @@ fn steps(options: &Options) -> Vec<Step> {
 fn execute(step: &Step, options: &Options) -> anyhow::Result<Duration> {
     eprintln!("\n== {} ==", step.title);
     let started = Instant::now();
-    let mut command = Command::new(env!("CARGO"));
-    command.args(&step.arguments).env("RUSTDOCFLAGS", "--deny warnings").current_dir(workspace::root());
+    let mut command = workspace::cargo();
+    command.args(&step.arguments).env("RUSTDOCFLAGS", "--deny warnings");
     if let Some(minor) = &options.kubernetes {
         command.env(VERSION_VARIABLE, minor);
     }

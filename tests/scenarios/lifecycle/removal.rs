@@ -24,10 +24,11 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
     cluster.add_node(node_of("n1", "intel-xeon")).await?;
     // Leftovers of another layout and of the other privilege class included.
     install(&cluster, &Settings { host_network: true, ..settings(&COLLECTORS.join(",")) }).await?;
-    install(&cluster, &combined("kernel")).await?;
+    // Before the next: that leaves the other class's pods without the right to write.
     for collector in COLLECTORS {
         wait_for_label(&cluster, "n1", &key(collector)).await?;
     }
+    install(&cluster, &combined("kernel")).await?;
     let before = ours(&cluster.node("n1").await?);
     assert!(before.len() > COLLECTORS.len(), "{before:?}");
     let installed = kubectl.run(LEFT).await?.stdout;

@@ -70,6 +70,7 @@ fn steps(options: &Options) -> Vec<Step> {
             steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
         }
         if options.filter.is_none() {
+            steps.push(step("demo", &["xtask", "demo"]));
             steps.push(step("bench", &["xtask", "bench", "--short"]));
         }
     }

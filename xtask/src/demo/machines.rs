@@ -1,4 +1,4 @@
-//! The machines of the demo: this one, and recorded ones.
+//! The nodes beside this machine: recorded machines, on which a simulated kubelet starts the binary.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use node_annotator_tests::metadata::{Answer, DIGITAL_OCEAN_PATH, MetadataServer}
 
 use crate::workspace;
 
-/// The node that reads the machine on which the demo runs.
+/// The node that reads the machine on which the demo runs; it is none of these.
 pub(super) const THIS_MACHINE: &str = "this-machine";
 
 /// What an operator would put on the nodes that are Droplets.
@@ -28,7 +28,7 @@ impl Machines {
     }
 
     /// The nodes, with a line about each.
-    pub(super) fn nodes(&self) -> [(NodeSpec, &'static str); 4] {
+    pub(super) fn nodes(&self) -> [(NodeSpec, &'static str); 3] {
         let recorded = |name: &str, fixture: &str| {
             NodeSpec::new(name).env("NODE_ANNOTATOR_HOST_ROOT", fixture_root(fixture).to_string_lossy())
         };
@@ -37,8 +37,10 @@ impl Machines {
             .label(key, value)
             .env("DIGITAL_OCEAN_METADATA_URL", self.metadata.url(DIGITAL_OCEAN_PATH));
         [
-            (NodeSpec::new(THIS_MACHINE), "the machine you sit at"),
-            (recorded("arm-server", "neoverse-n1"), "a recorded ARM server"),
+            (
+                recorded("arm-server", "neoverse-n1"),
+                "a recorded ARM server; its kubelet is simulated, and so are the next",
+            ),
             (recorded("xeon-server", "intel-xeon"), "a recorded server with two sockets"),
             (droplet, "a recorded Droplet; its metadata service is played on loopback"),
         ]

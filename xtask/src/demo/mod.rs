@@ -1,19 +1,26 @@
 //! `cargo xtask demo`: a local cluster, the generated DaemonSets, and what happens, as it happens.
 
 mod machines;
+mod screen;
+mod stage;
 mod story;
 mod table;
+
+use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use node_annotator_core::{Prefix, Registry, Selection};
 use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_tests::Cluster;
 use node_annotator_tests::binaries::{Binaries, Tool};
-use node_annotator_tests::{Cluster, Options as ClusterOptions};
 use tokio::signal::ctrl_c;
 
-use self::machines::Machines;
-use self::story::{Clock, Story};
+use self::machines::{Machines, THIS_MACHINE};
+use self::screen::Screen;
+use self::stage::{Kubelet, Stage};
+use self::story::Story;
 use crate::workspace;
 
 /// What each part of the demo selects.
@@ -28,12 +35,18 @@ pub(crate) struct Options {
     /// Leave the cluster running at the end, and print how to reach it, until Ctrl-C
     #[arg(long)]
     keep: bool,
+    /// Simulate the kubelet of this machine too, which needs no root and no container runtime
+    #[arg(long)]
+    simulated: bool,
+    /// Write what was shown as a picture (SVG)
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     workspace::build_binary()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let shown = runtime.block_on(async {
         tokio::select! {
             shown = show(options) => shown,
             // The cluster is dropped with the other branch, and takes all its processes with it.
@@ -42,50 +55,66 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 Ok(())
             }
         }
-    })
+    });
+    match shown {
+        // Whoever has seen enough (`| head`) does not want to hear of it.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        shown => shown,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn show(options: &Options) -> Result<()> {
-    heading("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let clock = Clock::start();
-    let mut story = Story::new(&cluster, clock);
-
-    heading("adding nodes; their kubelet is simulated, and starts the real binary as a process");
+    let Options { keep, simulated, record } = options;
+    let kubelet = Kubelet::prepare(*simulated).await?;
+    let screen = Screen::new();
+    screen
+        .heading("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and the nodes")?;
+    screen.note(&format!("{THIS_MACHINE:<12}  {kubelet}"))?;
+    let stage = Stage::start(kubelet).await?;
+    let cluster = stage.cluster();
     let machines = Machines::start().await?;
     for (node, what) in machines.nodes() {
-        clock.note(&format!("{:<12}  {what}", node.name));
+        screen.note(&format!("{:<12}  {what}", node.name))?;
         cluster.add_node(node).await?;
     }
+    screen.note("the nodes are ready")?;
 
-    heading("applying the generated manifests: a DaemonSet for each collector");
+    screen.heading("applying the generated manifests: a DaemonSet for each collector")?;
     let registry = Registry::from_inventory()?;
-    tokio::try_join!(apply(&cluster, &registry, clock), story.tell(RUNS))?;
-    clock.note("all nodes are done, and all pods are gone");
+    let mut story = Story::new(cluster, &screen);
+    tokio::try_join!(apply(cluster, &registry, &screen), story.tell(RUNS))?;
+    screen.note("all nodes are done, and all pods are gone")?;
 
-    heading("the nodes now");
+    screen.heading("the nodes now")?;
     let prefix = Prefix::default();
-    println!("{}", table::of_nodes(&cluster, &registry, &prefix).await?);
+    screen.line(&table::of_nodes(cluster, &registry, &prefix).await?.to_string())?;
 
     let label = prefix.done("kernel");
-    heading(&format!("taking one label away: kubectl label node {} {label}-", machines::THIS_MACHINE));
-    tokio::try_join!(cluster.label_node(machines::THIS_MACHINE, &label, None), story.tell(1))?;
-    clock.note("it ran again there, and only there");
+    screen.heading(&format!("taking one label away: kubectl label node {THIS_MACHINE} {label}-"))?;
+    tokio::try_join!(cluster.label_node(THIS_MACHINE, &label, None), story.tell(1))?;
+    screen.note("it ran again there, and only there")?;
 
-    if options.keep {
-        keep(&cluster).await?;
+    if let Some(path) = record {
+        screen.record(path)?;
     }
-    heading("cleaning up; --keep leaves it running");
-    Ok(())
+    if *keep {
+        return show_how_to_reach(cluster, &screen).await;
+    }
+    screen.heading("cleaning up; --keep leaves it running")
 }
 
-async fn apply(cluster: &Cluster, registry: &Registry, clock: Clock) -> Result<()> {
+async fn apply(cluster: &Cluster, registry: &Registry, screen: &Screen) -> Result<()> {
     for settings in selections(registry)? {
         let manifests = Manifests::new(&settings)?;
-        cluster.apply_yaml(&manifests.yaml()?).await?;
         for set in manifests.daemon_sets() {
-            clock.note(&format!("DaemonSet {} is applied", set.metadata.name.as_deref().unwrap_or_default()));
+            let name = set.metadata.name.as_deref().unwrap_or_default();
+            screen.note(&format!("DaemonSet {name}"))?;
         }
+        cluster.apply_yaml(&manifests.yaml()?).await?;
     }
     Ok(())
 }
@@ -99,16 +128,13 @@ fn selections(registry: &Registry) -> Result<[Settings; 2]> {
     Ok([everywhere, droplets])
 }
 
-async fn keep(cluster: &Cluster) -> Result<()> {
+/// Leaves the cluster running until Ctrl-C.
+async fn show_how_to_reach(cluster: &Cluster, screen: &Screen) -> Result<()> {
     let obtain = || Binaries::obtain(None, &[Tool::Kubectl]);
     let kubectl = tokio::task::spawn_blocking(obtain).await.context("the build panicked")??;
-    heading("running until Ctrl-C; in another shell");
-    println!("export KUBECONFIG={}", cluster.kubeconfig().display());
-    println!("alias kubectl={}", kubectl.path(Tool::Kubectl).display());
-    println!("kubectl get nodes -L k8s.haim.dev/kernel");
+    screen.heading("running until Ctrl-C; in another shell")?;
+    screen.line(&format!("export KUBECONFIG={}", cluster.kubeconfig().display()))?;
+    screen.line(&format!("alias kubectl={}", kubectl.path(Tool::Kubectl).display()))?;
+    screen.line("kubectl get nodes -L k8s.haim.dev/kernel")?;
     std::future::pending().await
-}
-
-fn heading(text: &str) {
-    println!("\n== {text}");
 }

@@ -13,6 +13,7 @@ mod ports;
 pub mod real_node;
 pub mod target;
 pub mod wait;
+pub mod workspace;
 
 pub use cluster::{Cluster, Options};
 pub use kubelet::NodeSpec;

@@ -9,7 +9,7 @@ use clap::{Args, Command};
 use node_annotator_core::key::fact_name;
 use node_annotator_core::{Collector, Enabled, Prefix, Registry};
 
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

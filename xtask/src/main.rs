@@ -6,7 +6,6 @@ mod docs;
 mod image;
 mod manifests;
 mod test;
-mod workspace;
 
 use clap::{Parser, Subcommand};
 use node_annotator_collectors as _;

@@ -5,7 +5,7 @@ use clap::Args;
 use node_annotator_core::{Registry, Selection};
 use node_annotator_deploy::{Manifests, Settings};
 
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

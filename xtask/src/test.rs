@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use node_annotator_tests::binaries::VERSION_VARIABLE;
 
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

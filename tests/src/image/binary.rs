@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::target;
+use crate::{target, workspace};
 
 /// Builds the static release binary and returns its path. Cargo shows its progress on stderr, and does nothing when it is built.
 ///
@@ -17,7 +17,6 @@ use crate::target;
 pub fn build() -> Result<PathBuf> {
     let triple = host_triple()?;
     let folder = target::target_folder().join("static");
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let mut flags = vec![
         OsString::from("-Ctarget-feature=+crt-static"),
         // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead of 390.
@@ -25,11 +24,11 @@ pub fn build() -> Result<PathBuf> {
     ];
     let cargo_home = env::var_os("CARGO_HOME")
         .map_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
-    for (folder, name) in [(checkout, "/node-annotator"), (&cargo_home, "/cargo")] {
+    for (folder, name) in [(workspace::root(), "/node-annotator"), (&cargo_home, "/cargo")] {
         flags.push(OsString::from("--remap-path-prefix"));
         flags.push([folder.as_os_str(), "=".as_ref(), name.as_ref()].into_iter().collect());
     }
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = workspace::cargo()
         // The floor that the bench holds the binary against shares its dependencies.
         .args([
             "build",
@@ -45,7 +44,6 @@ pub fn build() -> Result<PathBuf> {
         .arg("--target-dir")
         .arg(&folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f".as_ref()))
-        .current_dir(checkout)
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "cargo build: {status}");

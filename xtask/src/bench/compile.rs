@@ -1,7 +1,6 @@
 //! What it costs to build, and to start doing nothing.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +9,7 @@ use node_annotator_tests::image::binary;
 use super::figures::{Figure, Figures, Unit};
 use super::process::{Program, interleaved, median};
 use super::progress;
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 const SUBJECT: &str = "compile";
 
@@ -25,9 +24,9 @@ pub(super) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
             touch("collectors/src/kernel/mod.rs")?;
         }
         let started = Instant::now();
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = workspace::cargo();
         cargo.args(["build", "--quiet", "--package", "node-annotator", "--bins", "--target-dir"]);
-        let status = cargo.arg(folder.path()).current_dir(workspace::root()).status()?;
+        let status = cargo.arg(folder.path()).status()?;
         ensure!(status.success(), "cargo build: {status}");
         figures.add(Figure::new(SUBJECT, title, started.elapsed().as_secs_f64(), Unit::Seconds));
     }
@@ -45,7 +44,7 @@ pub(super) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
 
 /// What is linked: build scripts, macros and tests are not.
 fn crates() -> Result<usize> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = workspace::cargo();
     cargo.args([
         "tree",
         "--package",
@@ -55,7 +54,7 @@ fn crates() -> Result<usize> {
         "--prefix",
         "none",
     ]);
-    let output = cargo.current_dir(workspace::root()).output().context("cannot start cargo")?;
+    let output = cargo.output().context("cannot start cargo")?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout)?;
     let names = text.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "));

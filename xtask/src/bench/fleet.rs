@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::growth::exponent;
 use super::progress;
 use super::server::Snapshot;
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 /// What the fleets run; a Droplet's collector finds out by itself that it is on none.
 const COLLECTORS: &str = "default";

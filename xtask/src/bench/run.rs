@@ -17,7 +17,7 @@ use super::pod::{self, Recorder, Started};
 use super::process::{Program, Sample, interleaved, mean, median, minimum};
 use super::progress;
 use super::relay::{Relay, Traffic};
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 const NODE: &str = "n1";
 const FLOOR: &str = "floor";

@@ -6,7 +6,7 @@ use anyhow::Result;
 use node_annotator_tests::NodeSpec;
 use node_annotator_tests::metadata::{Answer, DIGITAL_OCEAN_PATH, MetadataServer};
 
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 /// The node that reads the machine on which the demo runs; it is none of these.
 pub(super) const THIS_MACHINE: &str = "this-machine";

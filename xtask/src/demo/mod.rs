@@ -9,7 +9,7 @@ mod table;
 use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use node_annotator_core::{Prefix, Registry, Selection};
 use node_annotator_deploy::{Manifests, Settings};
@@ -21,7 +21,7 @@ use self::machines::{Machines, THIS_MACHINE};
 use self::screen::Screen;
 use self::stage::{Kubelet, Stage};
 use self::story::Story;
-use crate::workspace;
+use node_annotator_tests::workspace;
 
 /// What each part of the demo selects.
 const EVERYWHERE: &str = "cpu-model,kernel";
@@ -44,7 +44,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    workspace::build_binary()?;
+    build_binary()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shown = runtime.block_on(async {
         tokio::select! {
@@ -61,6 +61,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         shown => shown,
     }
+}
+
+/// Builds the binary that simulated kubelets start, as it is in the checkout now.
+///
+/// Together with xtask itself: alone it would get other features, and its dependencies would be compiled once more.
+fn build_binary() -> Result<()> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--package", "xtask", "--package", "node-annotator", "--bins"]);
+    ensure!(cargo.status().context("cannot start cargo")?.success(), "the binary does not build");
+    Ok(())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -8,6 +8,7 @@ mod check;
 mod claims;
 mod identity;
 mod namespaces;
+mod objects;
 mod policy;
 mod policy_at_work;
 mod progress;
@@ -19,13 +20,11 @@ mod server;
 use std::fmt::Debug;
 
 pub use check::{Check, Verdict};
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{Api, Client, Config, Resource};
 use node_annotator_core::error::chain;
 use node_annotator_core::{Prefix, PrivilegeClass};
@@ -35,6 +34,7 @@ use serde::de::DeserializeOwned;
 
 use self::check::{Outcome, Unproven};
 use self::identity::Identity;
+use self::objects::{DaemonSet, Pod, list};
 use self::requests::Nodes;
 use crate::cluster::{self, ClusterError};
 use crate::exit::Exit;
@@ -48,9 +48,6 @@ const SERVICE_ACCOUNTS: &str = "service-accounts";
 const RIGHTS_SUFFICE: &str = "rights-suffice";
 const RIGHTS_NARROW: &str = "rights-narrow";
 const PROGRESS: &str = "progress";
-
-/// How many objects are asked for at once.
-const PAGE: u32 = 250;
 
 /// What is looked at.
 #[derive(Debug, Clone, Default)]
@@ -181,7 +178,7 @@ async fn check_all(Clients { own: client, trying }: &Clients, diagnosis: &mut Di
     let binding = get::<ValidatingAdmissionPolicyBinding>(client, name).await;
     let binding = binding.map(|found| policy::conclude_binding(found.as_ref(), settings));
     diagnosis.conclude(POLICY_BOUND, None, binding);
-    let sets = list_all::<DaemonSet>(Api::all(client.clone())).await;
+    let sets = list::<api::apps::v1::DaemonSet, DaemonSet>(client, None).await;
     let labels = sets.as_ref().map(|sets| claims::conclude(sets, &settings.prefix, &names));
     diagnosis.conclude(DONE_LABELS, None, labels.map_err(Clone::clone));
 
@@ -198,7 +195,7 @@ async fn check_all(Clients { own: client, trying }: &Clients, diagnosis: &mut Di
                 None => namespaces::missing(settings),
             }),
         );
-        let accounts = list_all::<ServiceAccount>(Api::namespaced(client.clone(), namespace)).await;
+        let accounts = list::<ServiceAccount, ServiceAccount>(client, Some(namespace)).await;
         conclude(
             SERVICE_ACCOUNTS,
             accounts.map(|accounts| namespaces::accounts(&accounts, namespace, settings)),
@@ -240,7 +237,7 @@ async fn progress(
     let sets = sets.as_ref().map_err(Clone::clone)?;
     let ours: Vec<_> =
         sets.iter().filter(|set| set.metadata.namespace.as_deref() == Some(namespace)).collect();
-    let pods = list_all::<Pod>(Api::namespaced(client.clone(), namespace)).await?;
+    let pods = list::<api::core::v1::Pod, Pod>(client, Some(namespace)).await?;
     Ok(progress::conclude(&ours, &pods, namespace, settings))
 }
 
@@ -249,21 +246,4 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     Ok(Api::<K>::all(client.clone()).get_opt(name).await?)
-}
-
-/// All objects, page by page.
-async fn list_all<K>(api: Api<K>) -> Result<Vec<K>, Unproven>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-{
-    let mut parameters = ListParams::default().limit(PAGE);
-    let mut items = Vec::new();
-    loop {
-        let page = api.list(&parameters).await?;
-        items.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(items),
-        }
-    }
 }

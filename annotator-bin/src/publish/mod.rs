@@ -87,7 +87,8 @@ async fn try_again_and_again(
             Err(error) if error.is_retryable() => error,
             Err(error) => return Err(Ended::Answered(error)),
         };
-        let pause = pauses.next().unwrap_or(LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
+        // Beyond what the server asks for, or all whom it turned away come back in the same moment.
+        let pause = error.retry_after().unwrap_or_default() + pauses.next().unwrap_or(LONGEST_PAUSE);
         warn!(%error, ?pause, "the Node is not written yet, trying again");
         *last = Some(error);
         tokio::select! {

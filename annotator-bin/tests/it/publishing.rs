@@ -168,6 +168,8 @@ async fn the_server_says_how_long_to_leave_it_alone() {
     let (result, requests, took) = publish_against(vec![answer(429, &busy)]).await;
     assert!(result.is_ok());
     assert_eq!((requests, took.as_secs()), (2, 11));
+    // All whom it turned away in one moment were told the same time.
+    assert!(took >= Duration::from_millis(11_200), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,14 @@
 
 mod client;
 mod early;
+mod kubeconfig;
 
+use std::env;
 use std::path::Path;
 
 pub use client::{client, connected_client};
 use kube::Config;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{InClusterError, KubeConfigOptions, KubeconfigError};
 
 /// Who we are in the API server's audit log.
 pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
@@ -17,16 +19,14 @@ pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// Names the place that was looked at and what is wrong there.
 pub async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
-    let options = KubeConfigOptions::default();
-    if let Some(path) = kubeconfig {
-        let kubeconfig = Kubeconfig::read_from(path).map_err(ClusterError::Kubeconfig)?;
-        return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClusterError::Kubeconfig);
-    }
-    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    if in_pod && std::env::var_os("KUBECONFIG").is_none() {
+    let in_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if kubeconfig.is_none() && in_pod && env::var_os("KUBECONFIG").is_none() {
         return Config::incluster().map_err(ClusterError::ServiceAccount);
     }
-    Config::from_kubeconfig(&options).await.map_err(ClusterError::Kubeconfig)
+    let kubeconfig = kubeconfig.map_or_else(kubeconfig::read, kubeconfig::read_from);
+    let kubeconfig = kubeconfig.map_err(ClusterError::Kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClusterError::Kubeconfig)
 }
 
 /// Why no cluster was found.

@@ -33,7 +33,9 @@ const COUNTERS: [&str; 9] = [
 ];
 
 /// What is in the names of a node's cgroups.
-const OURS: [&str; 2] = ["/node-annotator-", "/kubepods"];
+const OURS: [&str; 3] = ["/node-annotator-", "-for-node-annotator", "/kubepods"];
+
+const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.subtree_control";
 
 /// Everything that a node could have left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,10 @@ impl Machine {
                 found.insert(name, "a cgroup".to_owned());
             }
         });
+        // With version 2: a node switches controllers on at the top.
+        if let Ok(controllers) = fs::read_to_string(CONTROLLERS) {
+            found.insert(CONTROLLERS.to_owned(), format!("a cgroup with {controllers}"));
+        }
         let settings = Path::new("/proc/sys");
         walk(settings, &mut |path, is_folder| {
             let name = path.strip_prefix(settings).unwrap_or(path).to_string_lossy().into_owned();

@@ -19,12 +19,21 @@ const SYSTEM: &str = "system";
 
 const PROCESSES: &str = "cgroup.procs";
 
-/// First argument: the file in which controllers are switched on, second: what is to be written there, if anything; the others
-/// are cgroups.
+/// Remembers, as an empty cgroup at the top, which controllers a node switched on there: whichever node is the last switches them
+/// off. Their names follow, each after a dot.
+const SWITCHED_ON: &str = "switched-on-for-node-annotator";
+
+/// Of the cgroups of nodes.
+const PREFIX: &str = "node-annotator-";
+
+/// How often processes that are forked meanwhile are looked for.
+const LOOKS: usize = 100;
+
+/// First argument: the top of the hierarchy of version 2, if that is in use; the others are cgroups.
 const SWEEPER: &str = r#"
 while read -r _; do :; done
-control=$1 off=$2
-shift 2
+top=$1
+shift
 i=0
 while [ "$i" -lt 200 ]; do
     left=
@@ -37,7 +46,15 @@ while [ "$i" -lt 200 ]; do
     sleep 0.05
     i=$((i + 1))
 done
-[ -z "$off" ] || echo "$off" > "$control"
+[ -n "$top" ] || exit 0
+for other in "$top"/node-annotator-*; do
+    [ -d "$other" ] && exit 0
+done
+for memory in "$top"/switched-on-for-node-annotator.*; do
+    [ -d "$memory" ] || continue
+    echo "${memory#*/switched-on-for-node-annotator}" | sed 's/\./ -/g' > "$top/cgroup.subtree_control"
+    rmdir "$memory"
+done
 "#;
 
 /// The cgroups of one node, removed when dropped and when this process ends.
@@ -72,14 +89,14 @@ impl Cgroups {
             &fs::read_to_string("/proc/self/cgroup").context("cannot read our cgroups")?,
             &fs::read_to_string("/proc/self/mountinfo").context("cannot read our mounts")?,
         )?;
-        let name = format!("node-annotator-{:016x}", random());
+        let name = format!("{PREFIX}{:016x}", random());
         let version =
             if hierarchies.iter().any(|it| !it.controllers.is_empty()) { Version::One } else { Version::Two };
         match version {
             Version::One => {
                 let folders =
                     hierarchies.iter().map(|it| (it.controllers.clone(), it.own.join(&name))).collect();
-                let cgroups = Self::new(folders, version, None)?;
+                let cgroups = Self::new(folders, version, Path::new(""))?;
                 for hierarchy in &hierarchies {
                     hierarchy.create_child(&name)?;
                 }
@@ -90,33 +107,25 @@ impl Cgroups {
                 let [Hierarchy { mount, .. }] = &hierarchies[..] else {
                     bail!("no cgroup hierarchy is mounted")
                 };
-                let control = mount.join("cgroup.subtree_control");
-                let missing = missing_controllers(mount)?;
                 let folder = mount.join(&name);
-                let cgroups =
-                    Self::new(vec![(String::new(), folder.clone())], version, Some((&control, &missing)))?;
-                if !missing.is_empty() {
-                    let on = missing.iter().map(|it| format!("+{it}")).collect::<Vec<_>>().join(" ");
-                    write(&control, &on)?;
-                }
+                let cgroups = Self::new(vec![(String::new(), folder.clone())], version, mount)?;
                 create(&folder.join(SYSTEM))?;
+                let missing = missing_controllers(mount)?;
+                if !missing.is_empty() {
+                    create(&mount.join(format!("{SWITCHED_ON}.{}", missing.join("."))))?;
+                    let on = missing.iter().map(|it| format!("+{it}")).collect::<Vec<_>>().join(" ");
+                    write(&mount.join("cgroup.subtree_control"), &on)?;
+                }
                 Ok(cgroups)
             }
         }
     }
 
     /// Starts the sweeper before there is anything to sweep.
-    fn new(
-        folders: Vec<(String, PathBuf)>,
-        version: Version,
-        switched: Option<(&Path, &[String])>,
-    ) -> Result<Self> {
-        let (control, controllers) = switched.unwrap_or((Path::new(""), &[]));
-        let off = controllers.iter().map(|it| format!("-{it}")).collect::<Vec<_>>().join(" ");
+    fn new(folders: Vec<(String, PathBuf)>, version: Version, top: &Path) -> Result<Self> {
         let sweeper = Command::new("sh")
             .args(["-c", SWEEPER, "node-annotator-sweeper"])
-            .arg(control)
-            .arg(off)
+            .arg(top)
             .args(folders.iter().map(|(_, folder)| folder))
             // Nobody's terminal, no pipe that somebody waits on to end, and not killed with the node.
             .process_group(0)
@@ -138,13 +147,23 @@ impl Cgroups {
         if self.version == Version::One {
             return Ok(());
         }
-        for (_, folder) in &self.folders {
-            let processes = fs::read_to_string(folder.join(PROCESSES)).context("cannot read a cgroup")?;
-            for pid in processes.lines() {
-                write(&folder.join(SYSTEM).join(PROCESSES), pid)?;
+        self.folders.iter().try_for_each(|(_, folder)| {
+            // Whoever is forked while its parent is moved is left behind.
+            for _ in 0..LOOKS {
+                let processes = fs::read_to_string(folder.join(PROCESSES)).context("cannot read a cgroup")?;
+                if processes.is_empty() {
+                    return Ok(());
+                }
+                for pid in processes.lines() {
+                    let moved = write(&folder.join(SYSTEM).join(PROCESSES), pid);
+                    // Whoever has ended meanwhile need not be moved.
+                    if Path::new("/proc").join(pid).exists() {
+                        moved?;
+                    }
+                }
             }
-        }
-        Ok(())
+            bail!("processes stay in the cgroup `{}`", folder.display())
+        })
     }
 
     /// Moves a process to where those of the node itself are. What it starts afterwards is there too.

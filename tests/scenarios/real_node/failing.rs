@@ -52,8 +52,13 @@ pub(crate) async fn a_failing_collector_backs_off_says_why_and_recovers(world: &
     assert!(reason.contains("404"), "{message}");
     let described = world.kubectl(&[&namespace, "describe", "pod", &name]).await?;
     assert!(described.contains("Exit Code:    3") && described.contains("status 404"), "{described}");
-    let logs = world.kubectl(&[&namespace, "logs", &name, "--previous"]).await?;
-    assert!(logs.contains("status 404"), "{logs}");
+    // While a container takes the place of the last one there is no log of either.
+    wait::until("the log of the last run", async || {
+        let logs = world.kubectl(&[&namespace, "logs", &name, "--previous"]).await?;
+        ensure!(logs.contains("status 404"), "{logs}");
+        Ok(())
+    })
+    .await?;
     println!("  termination message: {message}");
     let node = world.own_node().await?;
     assert!(node.annotations()[&key("digital-ocean-anchor-ip.error")].contains("404"));

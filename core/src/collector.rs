@@ -1,24 +1,50 @@
 //! What a collector is: a constant description, and the function that reads the facts.
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{BoxFuture, CollectError, Collected, Context, Fact};
+use crate::{BoxFuture, CollectError, Collected, Context, Fact, Need, PrivilegeClass, Variable};
+
+/// How long a collector may take unless it says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One unit of fact gathering, registered with [`register!`](crate::register).
 ///
-/// The description is all there is: help, catalogue, DaemonSet and contract test come from it.
+/// The description is all there is: help, catalogue, DaemonSet and contract test come from it. [`Collector::new`] takes what
+/// each collector has to say, and the methods change what is usual:
+///
+/// ```
+/// use node_annotator_core::{Collect, CollectError, Collected, Collector, Context, Fact, Facts, Stability, Topic};
+///
+/// const UNITS: Fact = Fact::primary("height of the rack in units, decimal", "42", Stability::Immutable);
+///
+/// static RACK: Collector =
+///     Collector::new("rack", Topic::Other("site"), "The rack", &[UNITS], Collect::Blocking(collect)).on_request();
+///
+/// fn collect(cx: &Context) -> Result<Collected, CollectError> {
+///     Ok(match cx.host.line("/sys/class/dmi/id/chassis_type")? {
+///         Some(units) => Facts::new(units).into(),
+///         None => Collected::not_applicable("the firmware names no chassis"),
+///     })
+/// }
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Collector {
     /// Kebab-case name: the done label and the primary fact have it as their key.
     pub name: &'static str,
+    /// What it is about, by which listings are grouped.
+    pub topic: Topic,
     /// One line that says what is collected.
     pub summary: &'static str,
     /// The facts it may yield, the primary one first.
     pub facts: &'static [Fact],
     /// Names of facts that an earlier version yielded; they are deleted from the Node.
     pub retired: &'static [&'static str],
+    /// Raised by one when the facts change between two releases.
+    pub revision: u32,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],
     /// The environment variables it reads.
@@ -26,138 +52,176 @@ pub struct Collector {
     /// How long it may take, retries included.
     pub timeout: Duration,
     /// Whether `default` selects it.
-    pub enabled: Enabled,
+    pub selected: Selected,
     /// The code.
     pub collect: Collect,
 }
 
 impl Collector {
+    /// A collector that `default` selects, in its first revision, which needs nothing and may take 5 s.
+    pub const fn new(
+        name: &'static str,
+        topic: Topic,
+        summary: &'static str,
+        facts: &'static [Fact],
+        collect: Collect,
+    ) -> Self {
+        Self {
+            name,
+            topic,
+            summary,
+            facts,
+            retired: &[],
+            revision: 1,
+            needs: &[],
+            variables: &[],
+            timeout: DEFAULT_TIMEOUT,
+            selected: Selected::ByDefault,
+            collect,
+        }
+    }
+
+    /// Names the facts that an earlier version yielded and this one does not.
+    #[must_use]
+    pub const fn retired(mut self, facts: &'static [&'static str]) -> Self {
+        self.retired = facts;
+        self
+    }
+
+    /// Sets the revision, for a collector whose facts have changed since its first release.
+    #[must_use]
+    pub const fn revision(mut self, revision: u32) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// Declares what it needs beyond an unprivileged pod; it is handed nothing else.
+    #[must_use]
+    pub const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// Declares the environment variables that it reads; it sees no others.
+    #[must_use]
+    pub const fn variables(mut self, variables: &'static [Variable]) -> Self {
+        self.variables = variables;
+        self
+    }
+
+    /// Sets how long it may take, retries included.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Leaves it out of `default`: it runs when it is named, or with `all`.
+    #[must_use]
+    pub const fn on_request(mut self) -> Self {
+        self.selected = Selected::OnRequest;
+        self
+    }
+
     /// What the namespace must allow for it.
     pub fn privilege_class(&self) -> PrivilegeClass {
-        let privileged = |need: &Need| matches!(need, Need::HostNetwork | Need::HostPath(_));
-        if self.needs.iter().any(privileged) {
-            PrivilegeClass::Privileged
-        } else {
-            PrivilegeClass::Restricted
-        }
+        self.needs.iter().map(Need::privilege_class).max().unwrap_or(PrivilegeClass::Restricted)
     }
 
     /// Names of all facts but the primary one, whether it still yields them or not.
     pub fn named_facts(&self) -> impl Iterator<Item = &'static str> {
         self.facts.iter().filter_map(|fact| fact.name).chain(self.retired.iter().copied())
     }
+
+    /// The declared fact of that name; `None` is the primary one.
+    pub fn fact(&self, name: Option<&str>) -> Option<&'static Fact> {
+        self.facts.iter().find(|fact| fact.name == name)
+    }
 }
 
 /// The code of a collector.
 ///
-/// Both get the context alone, and reach the host through nothing else.
+/// Both kinds get the context alone, and reach the host through nothing else.
 #[derive(Debug, Clone, Copy)]
 pub enum Collect {
-    /// Reads files. Runs on a thread of its own, since a read may stall for ever (dead NFS, stuck sysfs).
+    /// Reads files. Runs on a thread that is not the runtime's, since a read may stall for ever (dead NFS, stuck sysfs).
     Blocking(fn(&Context) -> Result<Collected, CollectError>),
-    /// Waits for HTTP or DNS. Runs on the one runtime thread: it must not read files directly.
+    /// Waits for HTTP or DNS. Runs on the one runtime thread: it reads files in
+    /// [`HostRoot::blocking`](crate::HostRoot::blocking).
     Async(for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Collected, CollectError>>),
 }
 
 /// Whether a collector is part of the `default` selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Enabled {
+pub enum Selected {
     /// Selected by `default`.
     ByDefault,
-    /// Runs only when named, or with `all`.
+    /// Selected by its name, or by `all`.
     OnRequest,
 }
 
-/// Something that a collector needs and an unprivileged pod does not have or may be denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// The node's network namespace.
-    HostNetwork,
-    /// A directory or file of the host, mounted read-only.
-    HostPath(&'static str),
-    /// A cloud metadata service on a link-local address.
-    MetadataService,
-    /// The node's resolver.
-    Dns,
-}
-
-impl std::fmt::Display for Need {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::HostNetwork => f.write_str("host network"),
-            Self::HostPath(path) => write!(f, "host path {path}, read-only"),
-            Self::MetadataService => f.write_str("cloud metadata service"),
-            Self::Dns => f.write_str("DNS"),
-        }
+impl Display for Selected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByDefault => "by `default`",
+            Self::OnRequest => "by its name, or with `all`",
+        })
     }
 }
 
-/// An environment variable that a collector reads.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// What it does, and what holds without it.
-    pub summary: &'static str,
+/// What a collector is about. Listings, documents and reports are grouped by it, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Topic {
+    /// Processors.
+    Cpu,
+    /// Main memory and NUMA.
+    Memory,
+    /// Disks and file systems.
+    Storage,
+    /// Network interfaces and names.
+    Network,
+    /// GPUs and other devices on a bus.
+    Devices,
+    /// Firmware, boards, and what the machine runs on.
+    Machine,
+    /// The running kernel.
+    Kernel,
+    /// The operating system around the kernel.
+    System,
+    /// The cloud that the machine belongs to.
+    Cloud,
+    /// A topic of another crate, in kebab case.
+    Other(&'static str),
 }
 
-/// What the namespace of a collector's pods must allow: the Pod Security level it is admitted under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PrivilegeClass {
-    /// Pod Security `restricted` admits it.
-    Restricted,
-    /// It needs the host network or a host path.
-    Privileged,
-}
-
-impl PrivilegeClass {
-    /// The name of the Pod Security level.
+impl Topic {
+    /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Restricted => "restricted",
-            Self::Privileged => "privileged",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Storage => "storage",
+            Self::Network => "network",
+            Self::Devices => "devices",
+            Self::Machine => "machine",
+            Self::Kernel => "kernel",
+            Self::System => "system",
+            Self::Cloud => "cloud",
+            Self::Other(name) => name,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Facts, Stability};
-
-    const FACTS: &[Fact] = &[
-        Fact::primary("A number", "42", Stability::Immutable),
-        Fact::named("extra", "Another", "23", Stability::Immutable),
-    ];
-
-    fn needing(needs: &'static [Need]) -> Collector {
-        Collector {
-            name: "fake",
-            summary: "A fake",
-            facts: FACTS,
-            retired: &["gone"],
-            needs,
-            variables: &[],
-            timeout: Duration::from_secs(1),
-            enabled: Enabled::ByDefault,
-            collect: Collect::Blocking(|_| Ok(Facts::new("42").into())),
-        }
+impl Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
+}
 
-    #[test]
-    fn only_what_pod_security_would_refuse_is_privileged() {
-        for needs in [&[][..], &[Need::MetadataService, Need::Dns]] {
-            assert_eq!(needing(needs).privilege_class(), PrivilegeClass::Restricted);
-        }
-        for needs in [&[Need::Dns, Need::HostNetwork][..], &[Need::HostPath("/boot")]] {
-            assert_eq!(needing(needs).privilege_class(), PrivilegeClass::Privileged);
-        }
-    }
-
-    #[test]
-    fn retired_facts_are_still_named() {
-        assert_eq!(needing(&[]).named_facts().collect::<Vec<_>>(), ["extra", "gone"]);
+impl Serialize for Topic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

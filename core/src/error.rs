@@ -1,6 +1,7 @@
 //! How a collector fails.
 
 use std::error::Error;
+use std::fmt;
 
 use crate::context::{HostError, HttpError, ResolveError};
 
@@ -8,25 +9,24 @@ use crate::context::{HostError, HttpError, ResolveError};
 ///
 /// The text must be the same each time the same thing goes wrong: no times, counters, ports or addresses picked at random,
 /// or a failing node would change its Node object at every try.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug)]
 pub struct CollectError {
-    message: String,
+    /// `None` says what the source says.
+    message: Option<String>,
     hint: Option<String>,
     retryable: bool,
-    #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl CollectError {
     /// A failure that another try will not mend: lower case, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, retryable: false, source: None }
+        Self { message: Some(message.into()), hint: None, retryable: false, source: None }
     }
 
     /// Says what the operator can do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -51,13 +51,34 @@ impl CollectError {
     }
 
     /// What the operator can do about it.
-    pub fn hint_text(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
     /// The message and all its causes, joined by colons.
     pub fn chain(&self) -> String {
         chain(self)
+    }
+
+    fn of(source: impl Error + Send + Sync + 'static, retryable: bool) -> Self {
+        Self { message: None, hint: None, retryable, source: Some(Box::new(source)) }
+    }
+}
+
+impl fmt::Display for CollectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.message, &self.source) {
+            (Some(message), _) => f.write_str(message),
+            (None, Some(source)) => source.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Error for CollectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        if self.message.is_some() { Some(source) } else { source.source() }
     }
 }
 
@@ -67,7 +88,7 @@ pub fn chain(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        if !text.ends_with(&more) {
+        if text != more && !text.ends_with(&format!(": {more}")) {
             text.push_str(": ");
             text.push_str(&more);
         }
@@ -78,21 +99,21 @@ pub fn chain(error: &dyn Error) -> String {
 
 impl From<HostError> for CollectError {
     fn from(error: HostError) -> Self {
-        Self::new(error.to_string()).because(error)
+        Self::of(error, false)
     }
 }
 
 impl From<HttpError> for CollectError {
     fn from(error: HttpError) -> Self {
         let retryable = error.is_retryable();
-        Self { retryable, ..Self::new(error.to_string()).because(error) }
+        Self::of(error, retryable)
     }
 }
 
 impl From<ResolveError> for CollectError {
     fn from(error: ResolveError) -> Self {
         let retryable = error.is_retryable();
-        Self { retryable, ..Self::new(error.to_string()).because(error) }
+        Self::of(error, retryable)
     }
 }
 
@@ -103,15 +124,21 @@ mod tests {
     #[test]
     fn the_chain_names_each_cause_once() {
         let cause = std::io::Error::other("disk on fire");
-        let error = CollectError::from(HostError::new("/proc/cpuinfo", cause));
+        let error = CollectError::from(HostError::broken("/proc/cpuinfo", cause));
         assert_eq!(error.chain(), "cannot read `/proc/cpuinfo`: disk on fire");
         assert!(!error.is_retryable());
+        let quoted =
+            CollectError::new("no answer: it timed out").because(std::io::Error::other("it timed out"));
+        assert_eq!(quoted.chain(), "no answer: it timed out");
+        let number = CollectError::new("status 15").because(std::io::Error::other("5"));
+        assert_eq!(number.chain(), "status 15: 5");
     }
 
     #[test]
     fn a_timeout_of_http_may_pass() {
-        let error = CollectError::from(HttpError::Timeout).hint("look at the firewall");
+        let error = CollectError::from(HttpError::Timeout).with_hint("look at the firewall");
         assert!(error.is_retryable());
-        assert_eq!(error.hint_text(), Some("look at the firewall"));
+        assert_eq!(error.chain(), "no answer in time");
+        assert_eq!(error.hint(), Some("look at the firewall"));
     }
 }

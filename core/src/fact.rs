@@ -1,10 +1,8 @@
-//! Facts: what a collector declares that it may yield, what it yields, and how values are cleaned and bounded.
+//! Facts as they are declared: name, meaning, kind, how long a value holds and how long it may be.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
-
-use crate::{CollectError, Collector};
 
 /// Longest value of a fact in bytes, unless the fact declares another bound.
 pub const MAX_VALUE_BYTES: usize = 1024;
@@ -12,11 +10,15 @@ pub const MAX_VALUE_BYTES: usize = 1024;
 /// The highest bound that a fact may declare. The admission policy refuses longer values.
 pub const MAX_DECLARED_BYTES: usize = 4096;
 
-/// All values of one run together, in bytes; errors, short ones, come on top. Kubernetes allows 256 KiB of annotations per object for everybody.
+/// All values of one run together, in bytes; errors, short ones, come on top. Kubernetes allows 256 KiB of annotations per
+/// object for everybody.
 pub const MAX_RUN_BYTES: usize = 64 * 1024;
 
 /// One named text value that a collector may yield.
+///
+/// A fact is a constant: the collector lists it, and yields its value by it.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Fact {
     /// Kebab-case name; `None` for the primary fact, which has the collector's own key.
     pub name: Option<&'static str>,
@@ -26,6 +28,10 @@ pub struct Fact {
     pub example: &'static str,
     /// How long the value holds.
     pub stability: Stability,
+    /// How the text is to be read.
+    pub kind: Kind,
+    /// How many values a fleet has.
+    pub cardinality: Cardinality,
     /// Longest value in bytes; what exceeds it is cut.
     pub max_bytes: usize,
 }
@@ -33,7 +39,15 @@ pub struct Fact {
 impl Fact {
     /// Declares the fact that has the collector's own key. It must be the first in the collector's list.
     pub const fn primary(summary: &'static str, example: &'static str, stability: Stability) -> Self {
-        Self { name: None, summary, example, stability, max_bytes: MAX_VALUE_BYTES }
+        Self {
+            name: None,
+            summary,
+            example,
+            stability,
+            kind: Kind::Text,
+            cardinality: Cardinality::Shared,
+            max_bytes: MAX_VALUE_BYTES,
+        }
     }
 
     /// Declares a further fact.
@@ -43,8 +57,96 @@ impl Fact {
         example: &'static str,
         stability: Stability,
     ) -> Self {
-        Self { name: Some(name), summary, example, stability, max_bytes: MAX_VALUE_BYTES }
+        Self { name: Some(name), ..Self::primary(summary, example, stability) }
     }
+
+    /// Says how the text is to be read; without it, as text.
+    #[must_use]
+    pub const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Says that each node has another value, as with addresses and numbers of machines.
+    #[must_use]
+    pub const fn unique(mut self) -> Self {
+        self.cardinality = Cardinality::Unique;
+        self
+    }
+
+    /// Says that the value is text that people read, of which no two need be alike.
+    #[must_use]
+    pub const fn free_text(mut self) -> Self {
+        self.cardinality = Cardinality::FreeText;
+        self
+    }
+
+    /// Sets the longest value in bytes.
+    #[must_use]
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// How the text of a fact is to be read, by whoever compares, sorts or selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Any text, such as `AuthenticAMD`.
+    Text,
+    /// A number, in decimal or, behind `0x`, in hexadecimal.
+    Number,
+    /// Numbers and words that order by their parts, such as `6.8.0-45-generic`.
+    Version,
+    /// `true` or `false`.
+    Flag,
+    /// Words with commas between them; `none` for no word.
+    List,
+    /// A number of bytes, in decimal.
+    Bytes,
+}
+
+impl Kind {
+    /// The word for it in listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Version => "version",
+            Self::Flag => "flag",
+            Self::List => "list",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// Whether a text is of this kind.
+    pub fn admits(self, text: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Number => match text.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).is_ok(),
+                None => text.parse::<f64>().is_ok_and(f64::is_finite),
+            },
+            Self::Version => text.starts_with(|c: char| c.is_ascii_digit()),
+            Self::Flag => matches!(text, "true" | "false"),
+            Self::List => text.split(',').all(|word| !word.is_empty()),
+            Self::Bytes => text.parse::<u64>().is_ok(),
+        }
+    }
+}
+
+/// How many values a fact has in a fleet. Labels and comparisons of nodes are made of shared ones alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cardinality {
+    /// A few, each on many nodes.
+    Shared,
+    /// One for each node.
+    Unique,
+    /// Text that people read; no two values need be alike.
+    FreeText,
 }
 
 /// How long a fact holds once it is read.
@@ -70,100 +172,15 @@ impl Stability {
     }
 }
 
-/// What a collector that did not fail has to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Collected {
-    /// The facts, with the primary one among them.
-    Facts(Facts),
-    /// The facts do not exist on this node, and why. A success: it removes what an earlier run wrote.
-    NotApplicable(String),
-}
-
-impl Collected {
-    /// The facts do not exist on this node, because of `reason`.
-    pub fn not_applicable(reason: impl Into<String>) -> Self {
-        Self::NotApplicable(reason.into())
+impl fmt::Display for Stability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
-impl From<Facts> for Collected {
-    fn from(facts: Facts) -> Self {
-        Self::Facts(facts)
-    }
-}
-
-/// The values that a collector yields: the primary one, which must not be empty, and any of the others it declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Facts {
-    primary: String,
-    others: BTreeMap<&'static str, String>,
-}
-
-impl Facts {
-    /// Facts of which only the primary one is known yet.
-    pub fn new(primary: impl Into<String>) -> Self {
-        Self { primary: primary.into(), others: BTreeMap::new() }
-    }
-
-    /// Adds a further fact.
-    #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "reads better at the call: `.with(\"cores\", cores)`")]
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.others.insert(name, value.to_string());
-        self
-    }
-
-    /// Adds a further fact if there is one.
-    #[must_use]
-    pub fn with_some(self, name: &'static str, value: Option<impl ToString>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
-    }
-
-    /// The value of the primary fact (`None`) or of a named one.
-    pub fn get(&self, name: Option<&str>) -> Option<&str> {
-        match name {
-            None => Some(&self.primary),
-            Some(name) => self.others.get(name).map(String::as_str),
-        }
-    }
-
-    /// Name and value of every fact, the primary one first.
-    pub fn iter(&self) -> impl Iterator<Item = (Option<&'static str>, &str)> {
-        let others = self.others.iter().map(|(name, value)| (Some(*name), value.as_str()));
-        std::iter::once((None, self.primary.as_str())).chain(others)
-    }
-
-    /// The size of all values together.
-    pub fn bytes(&self) -> usize {
-        self.iter().map(|(_, value)| value.len()).sum()
-    }
-
-    /// Holds the facts against what the collector declared: values are cleaned and cut, empty ones left out.
-    ///
-    /// An undeclared fact or an empty primary fact is a defect of the collector, and an error.
-    pub fn conform(self, collector: &Collector) -> Result<Self, CollectError> {
-        let declared = |name: Option<&str>| collector.facts.iter().find(|fact| fact.name == name);
-        let bound = declared(None).map_or(MAX_VALUE_BYTES, |fact| fact.max_bytes);
-        let primary = clean(&self.primary, bound);
-        if primary.is_empty() {
-            return Err(CollectError::new("the primary fact is empty"));
-        }
-        let mut others = BTreeMap::new();
-        for (name, value) in self.others {
-            let Some(fact) = declared(Some(name)) else {
-                return Err(CollectError::new(format!(
-                    "yields the fact `{name}`, which it does not declare"
-                )));
-            };
-            let value = clean(&value, fact.max_bytes);
-            if !value.is_empty() {
-                others.insert(name, value);
-            }
-        }
-        Ok(Self { primary, others })
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -221,6 +238,21 @@ mod tests {
             "\u{9b}\u{ad}\u{61c}\u{200b}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}\u{e0041}".chars()
         {
             assert_eq!(clean(&format!("a{c}b"), 100), "a b", "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_kind_admits_its_own_texts() {
+        for (kind, right, wrong) in [
+            (Kind::Number, &["42", "0xa0011d5", "2.5", "-1"][..], &["", "4 GB", "0x", "inf"][..]),
+            (Kind::Version, &["6.8.0-45-generic", "2"], &["", "v1"]),
+            (Kind::Flag, &["true", "false"], &["", "yes", "1"]),
+            (Kind::List, &["none", "P,O,E"], &["", "a,,b", ","]),
+            (Kind::Bytes, &["4096"], &["", "4 KiB", "-1"]),
+            (Kind::Text, &["", "any"], &[]),
+        ] {
+            assert!(right.iter().all(|text| kind.admits(text)), "{kind:?}");
+            assert!(!wrong.iter().any(|text| kind.admits(text)), "{kind:?}");
         }
     }
 

@@ -9,8 +9,8 @@ pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 /// Longest name part of a key, the part behind the slash.
 pub const MAX_NAME_BYTES: usize = 63;
 
-/// Fact names that a collector may not use, because the keys have a meaning of their own.
-pub const RESERVED_FACTS: [&str; 3] = [ERROR, "boot-id", "collected-at"];
+/// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
+pub const RESERVED_FACTS: [&str; 5] = [ERROR, "failed", "value", "boot-id", "collected-at"];
 
 /// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
 pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
@@ -44,7 +44,7 @@ impl Prefix {
         self.key(OPT_OUT)
     }
 
-    /// What all our keys start with, slash included; the admission policy compares with it.
+    /// What all our keys start with, slash included.
     pub fn key_start(&self) -> String {
         self.key("")
     }

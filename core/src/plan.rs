@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{Collector, DoneMark, Outcome, Prefix, Report};
@@ -15,7 +14,7 @@ pub type Changes = BTreeMap<String, Option<String>>;
 ///
 /// A collector that is done sets the facts it yielded, deletes those it declares or retired and did not yield, deletes its
 /// error and sets its done label, all in the same patch. A collector that failed sets its error and touches nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     annotations: Changes,
     labels: Changes,
@@ -28,13 +27,14 @@ impl Plan {
         for entry in report.entries() {
             let name = entry.collector.name;
             plan.annotations.insert(prefix.error(name), entry.outcome.error());
-            let value: &dyn Fn(Option<&str>) -> Option<String> = match &entry.outcome {
-                Outcome::Collected(facts) => &|fact| facts.get(fact).map(str::to_owned),
-                Outcome::NotApplicable(_) => &|_| None,
+            let facts = match &entry.outcome {
+                Outcome::Collected(facts) => Some(facts),
+                Outcome::NotApplicable(_) => None,
                 Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => continue,
             };
             for fact in facts_ever(entry.collector) {
-                plan.annotations.insert(prefix.fact(name, fact), value(fact));
+                let value = facts.and_then(|facts| facts.get(fact)).map(str::to_owned);
+                plan.annotations.insert(prefix.fact(name, fact), value);
             }
             plan.labels.insert(prefix.done(name), Some(mark.label_value().to_owned()));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::fact::{MAX_DECLARED_BYTES, clean};
 use crate::key::{MAX_NAME_BYTES, RESERVED_COLLECTORS, RESERVED_FACTS, is_dns_label};
-use crate::{Collector, Fact};
+use crate::{Collector, Fact, Need};
 
 /// What [`register!`](crate::register) submits.
 #[doc(hidden)]
@@ -47,12 +47,21 @@ impl Registry {
     }
 
     /// The collector of that name.
-    pub fn get(&self, name: &str) -> Option<&'static Collector> {
-        self.iter().find(|collector| collector.name == name)
+    pub fn find(&self, name: &str) -> Result<&'static Collector, UnknownCollector> {
+        self.iter().find(|collector| collector.name == name).ok_or_else(|| UnknownCollector {
+            name: name.to_owned(),
+            nearest: self.nearest(name),
+            valid: self.names(),
+        })
+    }
+
+    /// All names, with commas between them.
+    pub fn names(&self) -> String {
+        self.iter().map(|collector| collector.name).collect::<Vec<_>>().join(", ")
     }
 
     /// The name that was probably meant, if one is near enough.
-    pub fn nearest(&self, name: &str) -> Option<&'static str> {
+    fn nearest(&self, name: &str) -> Option<&'static str> {
         const NEAR: f64 = 0.7;
         self.iter()
             .map(|collector| (strsim::jaro_winkler(name, collector.name), collector.name))
@@ -60,6 +69,22 @@ impl Registry {
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, name)| name)
     }
+}
+
+/// A name that no linked collector has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no collector `{name}` in this binary{}\nvalid: {valid}", did_you_mean(*nearest))]
+pub struct UnknownCollector {
+    /// The name.
+    pub name: String,
+    /// A name that it resembles.
+    pub nearest: Option<&'static str>,
+    /// All names.
+    pub valid: String,
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// Why there is no usable registry: defects of the build, not of its use.
@@ -86,10 +111,16 @@ pub enum RegistryError {
 
 fn check(collector: &Collector) -> Result<(), String> {
     let name = collector.name;
-    if !is_dns_label(name) || RESERVED_COLLECTORS.contains(&name) {
-        return Err("the name must be in kebab case and not reserved".to_owned());
+    if RESERVED_COLLECTORS.contains(&name) {
+        return Err(format!("the name is reserved, as {} are", RESERVED_COLLECTORS.join(", ")));
     }
-    // `.collected-at` is the longest name part that we write ourselves.
+    if !is_dns_label(name) {
+        return Err("the name is not in kebab case".to_owned());
+    }
+    if !is_dns_label(collector.topic.as_str()) {
+        return Err(format!("the topic `{}` is not in kebab case", collector.topic));
+    }
+    // The keys that every collector has or may come to have.
     for reserved in RESERVED_FACTS {
         check_length(name, reserved)?;
     }
@@ -102,8 +133,12 @@ fn check(collector: &Collector) -> Result<(), String> {
     collector.facts.iter().try_for_each(check_fact)?;
     let mut seen = BTreeSet::new();
     for fact in collector.named_facts() {
-        if !is_dns_label(fact) || RESERVED_FACTS.contains(&fact) {
-            return Err(format!("fact `{fact}`: the name must be in kebab case and not reserved"));
+        if RESERVED_FACTS.contains(&fact) {
+            let reserved = RESERVED_FACTS.join(", ");
+            return Err(format!("fact `{fact}`: the name is reserved, as {reserved} are"));
+        }
+        if !is_dns_label(fact) {
+            return Err(format!("fact `{fact}`: the name is not in kebab case"));
         }
         if !seen.insert(fact) {
             return Err(format!("fact `{fact}` is declared or retired twice"));
@@ -112,6 +147,16 @@ fn check(collector: &Collector) -> Result<(), String> {
     }
     if collector.timeout.is_zero() {
         return Err("the timeout is zero".to_owned());
+    }
+    if collector.revision == 0 {
+        return Err("the first revision is 1".to_owned());
+    }
+    for need in collector.needs {
+        if let Need::HostPath(path) = need
+            && let Some(defect) = path.defect()
+        {
+            return Err(defect);
+        }
     }
     Ok(())
 }
@@ -123,6 +168,9 @@ fn check_fact(fact: &Fact) -> Result<(), String> {
     }
     if fact.example.is_empty() || clean(fact.example, fact.max_bytes) != fact.example {
         return Err(format!("fact `{name}`: the example could not be published as it is"));
+    }
+    if !fact.kind.admits(fact.example) {
+        return Err(format!("fact `{name}`: the example is no {}", fact.kind));
     }
     Ok(())
 }

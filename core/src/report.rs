@@ -8,6 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::fact::{MAX_RUN_BYTES, clean};
+use crate::facts::LeftOut;
 use crate::key::fact_name;
 use crate::{CollectError, Collector, Facts};
 
@@ -22,23 +23,29 @@ pub struct Report {
 }
 
 impl Report {
-    /// Sorts the entries, and holds all values together to [`MAX_RUN_BYTES`]: collectors beyond it count as failed.
+    /// The entries in order of name.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.collector.name);
+        Self { entries }
+    }
+
+    /// Holds all values together to [`MAX_RUN_BYTES`]: collectors beyond it count as failed.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
         let mut bytes = 0;
-        for entry in &mut entries {
+        for entry in &mut self.entries {
             if let Outcome::Collected(facts) = &entry.outcome {
                 if bytes + facts.bytes() > MAX_RUN_BYTES {
                     let message =
                         format!("the facts of all collectors together exceed {MAX_RUN_BYTES} bytes");
                     entry.outcome =
-                        Outcome::failed(&CollectError::new(message).hint("select fewer collectors"));
+                        Outcome::failed(&CollectError::new(message).with_hint("select fewer collectors"));
                 } else {
                     bytes += facts.bytes();
                 }
             }
         }
-        Self { entries }
+        self
     }
 
     /// The entries in order of name.
@@ -110,13 +117,18 @@ impl Outcome {
     pub fn failed(error: &CollectError) -> Self {
         Self::Failed {
             error: clean(&error.chain(), MAX_ERROR_BYTES),
-            hint: error.hint_text().map(|hint| clean(hint, MAX_ERROR_BYTES)),
+            hint: error.hint().map(|hint| clean(hint, MAX_ERROR_BYTES)),
         }
     }
 
     /// A success without facts. The reason may quote firmware, and is cleaned like a value.
     pub fn not_applicable(reason: &str) -> Self {
         Self::NotApplicable(clean(reason, MAX_ERROR_BYTES))
+    }
+
+    /// A defect, with what the panic said.
+    pub fn panicked(message: &str) -> Self {
+        Self::Panicked(clean(message, MAX_ERROR_BYTES))
     }
 
     /// Whether the node is done with this collector.
@@ -137,13 +149,12 @@ impl Outcome {
 
     /// The text of a failure, bounded, as it is written on the Node; `None` for a success.
     pub fn error(&self) -> Option<String> {
-        let text = match self {
-            Self::Collected(_) | Self::NotApplicable(_) => return None,
-            Self::Failed { error, .. } => error.clone(),
-            Self::TimedOut(limit) => limit.to_string(),
-            Self::Panicked(message) => format!("panicked: {message}"),
-        };
-        Some(clean(&text, MAX_ERROR_BYTES))
+        match self {
+            Self::Collected(_) | Self::NotApplicable(_) => None,
+            Self::Failed { error, .. } => Some(error.clone()),
+            Self::TimedOut(limit) => Some(limit.to_string()),
+            Self::Panicked(message) => Some(clean(&format!("panicked: {message}"), MAX_ERROR_BYTES)),
+        }
     }
 
     /// What the operator can do about a failure.
@@ -164,6 +175,12 @@ impl Serialize for Entry {
             Outcome::Collected(facts) => {
                 let named = facts.iter().map(|(name, value)| (fact_name(self.collector.name, name), value));
                 entry.serialize_entry("facts", &named.collect::<BTreeMap<_, _>>())?;
+                if !facts.left_out().is_empty() {
+                    let left_out = facts.left_out().iter();
+                    let named = left_out
+                        .map(|LeftOut { fact, reason }| (fact_name(self.collector.name, *fact), reason));
+                    entry.serialize_entry("leftOut", &named.collect::<BTreeMap<_, _>>())?;
+                }
             }
             Outcome::NotApplicable(reason) => entry.serialize_entry("reason", reason)?,
             Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => {

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use crate::facts::LeftOut;
 use crate::report::TimeLimit;
 use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome, Report, Selection};
 
@@ -18,6 +20,9 @@ use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome
 /// A node that starts may wait seconds for its network, so a few tries pay; beyond that the kubelet's restart is the retry.
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// How many collectors read files at once: enough to use the time that one waits, few enough for a pod's memory.
+const THREADS: usize = 4;
 
 /// Runs collectors. Nothing that a collector does fails the run: it ends as its entry in the report.
 #[derive(Debug, Clone, Copy)]
@@ -29,23 +34,59 @@ pub struct Runner {
 impl Runner {
     /// Runs all selected collectors at once and waits until each is done or out of time.
     ///
-    /// A blocking read that never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it.
+    /// Collectors that read files share a few threads, and the wait for one is not counted against their timeout. A read that
+    /// never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it.
     pub async fn run(&self, selection: &Selection, cx: Arc<Context>) -> Report {
+        let (threads, end) = (Arc::new(Semaphore::new(THREADS)), Instant::now() + self.collect_budget);
         let mut running = JoinSet::new();
         for collector in selection.iter() {
-            running.spawn(run_one(collector, Arc::clone(&cx), self.collect_budget));
+            let (cx, threads) = (cx.restricted_to(collector), Arc::clone(&threads));
+            let budget = self.collect_budget;
+            running.spawn(async move {
+                let queued = TimeLimit::CollectBudget(budget);
+                let thread = match timeout_at(end, thread(collector, &threads)).await {
+                    Ok(thread) => thread,
+                    Err(_) => {
+                        return Entry {
+                            collector,
+                            outcome: Outcome::TimedOut(queued),
+                            attempts: 0,
+                            duration: budget,
+                        };
+                    }
+                };
+                let entry = run_one(collector, Arc::new(cx), budget, end).await;
+                // Whatever the thread does: one that hangs is not waited for, and another takes its place.
+                drop(thread);
+                entry
+            });
         }
-        Report::new(running.join_all().await)
+        let report = Report::new(running.join_all().await).bounded();
+        report.entries().iter().for_each(log);
+        report
     }
 }
 
-async fn run_one(collector: &'static Collector, cx: Arc<Context>, collect_budget: Duration) -> Entry {
+/// A place among the threads, for a collector that takes one.
+async fn thread<'a>(collector: &Collector, threads: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+    match collector.collect {
+        Collect::Blocking(_) => threads.acquire().await.ok(),
+        Collect::Async(_) => None,
+    }
+}
+
+async fn run_one(
+    collector: &'static Collector,
+    cx: Arc<Context>,
+    collect_budget: Duration,
+    end: Instant,
+) -> Entry {
     let started = Instant::now();
     let attempts = AtomicU32::new(0);
-    let limit = if collector.timeout <= collect_budget {
-        TimeLimit::Timeout(collector.timeout)
+    let (limit, until) = if started + collector.timeout <= end {
+        (TimeLimit::Timeout(collector.timeout), started + collector.timeout)
     } else {
-        TimeLimit::CollectBudget(collect_budget)
+        (TimeLimit::CollectBudget(collect_budget), end)
     };
     // What the last try said is worth more to the operator than "timed out".
     let mut last_error = None;
@@ -60,16 +101,14 @@ async fn run_one(collector: &'static Collector, cx: Arc<Context>, collect_budget
         debug!(collector = collector.name, error = error.chain(), ?pause, "trying again");
         last_error = Some(Outcome::failed(error));
     });
-    let outcome = match timeout(collector.timeout.min(collect_budget), tries).await {
+    let outcome = match timeout_at(until, tries).await {
         Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
         Ok(Ok(Collected::NotApplicable(reason))) => Outcome::not_applicable(&reason),
         Ok(Err(Failure::Collect(error))) => Outcome::failed(&error),
-        Ok(Err(Failure::Panicked(message))) => Outcome::Panicked(message),
+        Ok(Err(Failure::Panicked(message))) => Outcome::panicked(&message),
         Err(_) => last_error.unwrap_or(Outcome::TimedOut(limit)),
     };
-    let entry = Entry { collector, outcome, attempts: attempts.into_inner(), duration: started.elapsed() };
-    log(&entry);
-    entry
+    Entry { collector, outcome, attempts: attempts.into_inner(), duration: started.elapsed() }
 }
 
 /// Starts the collector once, as a task or thread of its own, so that a panic ends there.
@@ -127,6 +166,11 @@ fn log(entry: &Entry) {
     let Entry { collector, outcome, attempts, duration } = entry;
     let (collector, kind) = (collector.name, outcome.as_str());
     let milliseconds = duration.as_millis();
+    if let Outcome::Collected(facts) = outcome {
+        for LeftOut { fact, reason } in facts.left_out() {
+            debug!(collector, fact, reason, "fact is left out");
+        }
+    }
     match (outcome, outcome.error()) {
         (_, Some(error)) => {
             let hint = outcome.hint();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Collector, Enabled, Registry};
+use crate::registry::UnknownCollector;
+use crate::{Collector, Registry, Selected};
 
 /// A non-empty set of collectors, in order of name.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ impl Selection {
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, SelectionError> {
         let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
         if words.is_empty() {
-            return Err(SelectionError::Empty { valid: names(registry) });
+            return Err(SelectionError::Empty { valid: registry.names() });
         }
         let (removed, added): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
         let mut selected = BTreeMap::new();
@@ -23,17 +24,17 @@ impl Selection {
             match word {
                 "all" => selected.extend(registry.iter().map(|c| (c.name, c))),
                 "default" => {
-                    let enabled = registry.iter().filter(|c| c.enabled == Enabled::ByDefault);
+                    let enabled = registry.iter().filter(|c| c.selected == Selected::ByDefault);
                     selected.extend(enabled.map(|c| (c.name, c)));
                 }
                 name => {
-                    let collector = find(name, registry)?;
+                    let collector = registry.find(name)?;
                     selected.insert(collector.name, collector);
                 }
             }
         }
         for word in removed {
-            selected.remove(find(&word[1..], registry)?.name);
+            selected.remove(registry.find(&word[1..])?.name);
         }
         if selected.is_empty() {
             return Err(SelectionError::Nothing { text: text.to_owned() });
@@ -50,25 +51,6 @@ impl Selection {
     pub fn of(collector: &'static Collector) -> Self {
         Self(vec![collector])
     }
-
-    /// Splits the selection in two: the collectors for which the condition holds, and the others. Either may be missing.
-    pub fn partition(&self, condition: impl Fn(&Collector) -> bool) -> (Option<Self>, Option<Self>) {
-        let (yes, no): (Vec<_>, Vec<_>) = self.iter().partition(|collector| condition(collector));
-        let some = |list: Vec<_>| (!list.is_empty()).then_some(Self(list));
-        (some(yes), some(no))
-    }
-}
-
-fn find(name: &str, registry: &Registry) -> Result<&'static Collector, SelectionError> {
-    registry.get(name).ok_or_else(|| SelectionError::Unknown {
-        name: name.to_owned(),
-        nearest: registry.nearest(name),
-        valid: names(registry),
-    })
-}
-
-fn names(registry: &Registry) -> String {
-    registry.iter().map(|collector| collector.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a list of collectors was refused.
@@ -76,15 +58,8 @@ fn names(registry: &Registry) -> String {
 #[non_exhaustive]
 pub enum SelectionError {
     /// A word is neither a keyword nor the name of a collector.
-    #[error("there is no collector `{name}`{}\nvalid: {valid}; or `default`, `all`, `-NAME`", did_you_mean(*nearest))]
-    Unknown {
-        /// The word.
-        name: String,
-        /// A name that it resembles.
-        nearest: Option<&'static str>,
-        /// All names.
-        valid: String,
-    },
+    #[error("{0}; or `default`, `all`, `-NAME`")]
+    Unknown(#[from] UnknownCollector),
     /// The list has no word.
     #[error("no collector is named\nvalid: {valid}; or `default`, `all`, `-NAME`")]
     Empty {
@@ -97,8 +72,4 @@ pub enum SelectionError {
         /// The list.
         text: String,
     },
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }

@@ -1,20 +1,16 @@
 //! `register!` in a crate of its own: what is registered here is found by every binary that links it.
 
-use std::time::Duration;
+use node_annotator_core::{Collect, Collector, Fact, Facts, Registry, Stability, Topic};
 
-use node_annotator_core::{Collect, Collector, Enabled, Fact, Facts, Registry, Stability};
+const WORD: Fact = Fact::primary("The word", "hello", Stability::Immutable);
 
-static GREETING: Collector = Collector {
-    name: "greeting",
-    summary: "A word of welcome",
-    facts: &[Fact::primary("The word", "hello", Stability::Immutable)],
-    retired: &[],
-    needs: &[],
-    variables: &[],
-    timeout: Duration::from_secs(1),
-    enabled: Enabled::ByDefault,
-    collect: Collect::Blocking(|_| Ok(Facts::new("hello").into())),
-};
+static GREETING: Collector = Collector::new(
+    "greeting",
+    Topic::Other("manners"),
+    "A word of welcome",
+    &[WORD],
+    Collect::Blocking(|_| Ok(Facts::new("hello").into())),
+);
 
 node_annotator_core::register!(GREETING);
 

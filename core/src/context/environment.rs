@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Variable;
+
 /// Environment variables, as they were when the run began.
 #[derive(Debug, Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
@@ -10,6 +12,16 @@ impl Environment {
     /// The value of a variable. One that is set to nothing counts as unset, as in generated manifests.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+    }
+}
+
+impl Environment {
+    /// The variables that are declared.
+    #[must_use]
+    pub fn restricted_to(&self, declared: &[Variable]) -> Self {
+        let is_declared = |name: &String| declared.iter().any(|variable| variable.name == name);
+        let variables = self.0.iter().filter(|(name, _)| is_declared(name));
+        Self(variables.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 }
 

@@ -102,11 +102,6 @@ impl HttpError {
             Self::Address { .. } | Self::TooLong { .. } => false,
         }
     }
-
-    /// Whether nobody answered at the address, as opposed to somebody answering nonsense.
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Timeout)
-    }
 }
 
 #[cfg(test)]
@@ -120,17 +115,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_retryable_and_only_silence_is_unreachable() {
+    fn only_what_may_pass_is_retryable() {
         let cause = || "broken".into();
         let errors = [
-            (HttpError::Connect(cause()), true, true),
-            (HttpError::Timeout, true, true),
-            (HttpError::Broken(cause()), true, false),
-            (HttpError::TooLong { limit: 1 }, false, false),
-            (HttpError::Address { url: "ftp://".to_owned() }, false, false),
+            (HttpError::Connect(cause()), true),
+            (HttpError::Timeout, true),
+            (HttpError::Broken(cause()), true),
+            (HttpError::TooLong { limit: 1 }, false),
+            (HttpError::Address { url: "ftp://".to_owned() }, false),
         ];
-        for (error, retryable, unreachable) in errors {
-            assert_eq!((error.is_retryable(), error.is_unreachable()), (retryable, unreachable), "{error}");
+        for (error, retryable) in errors {
+            assert_eq!(error.is_retryable(), retryable, "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a collector may reach of the world, each part replaceable: the host's files, the environment, HTTP, DNS, the time.
+//! What a collector may reach of the world, each part replaceable: the host's files, the environment, HTTP, DNS.
 
 mod environment;
 mod host;
@@ -7,18 +7,20 @@ mod resolver;
 mod unconnected;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 pub use environment::Environment;
-pub use host::{HostError, HostRoot};
+pub use host::{Access, HostError, HostErrorKind, HostRoot, HostText};
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
 pub use unconnected::Unconnected;
 
+use crate::{Collector, Need};
+
 /// Everything a collector gets. A collector opens no path, socket or environment variable by itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Context {
-    /// The host's /proc, /sys and /etc.
+    /// The host's /proc, /sys and declared files.
     pub host: HostRoot,
     /// The environment variables.
     pub environment: Environment,
@@ -26,20 +28,46 @@ pub struct Context {
     pub http: Arc<dyn HttpClient>,
     /// DNS.
     pub resolver: Arc<dyn Resolver>,
-    /// When the run began.
-    pub started_at: SystemTime,
 }
 
 impl Context {
-    /// A context whose network answers every request with "not connected": for collectors that only read files.
-    pub fn offline(host: HostRoot, environment: Environment) -> Self {
+    /// A context without a variable, whose network answers every request with "there is no network".
+    pub fn offline(host: HostRoot) -> Self {
         let network = Arc::new(Unconnected("there is no network"));
+        Self { host, environment: Environment::default(), http: network.clone(), resolver: network }
+    }
+
+    /// The same with these variables.
+    #[must_use]
+    pub fn with_environment(self, environment: Environment) -> Self {
+        Self { environment, ..self }
+    }
+
+    /// The same with this client for metadata services.
+    #[must_use]
+    pub fn with_http(self, http: Arc<dyn HttpClient>) -> Self {
+        Self { http, ..self }
+    }
+
+    /// The same with this resolver.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { resolver, ..self }
+    }
+
+    /// What one collector is handed: the paths, variables and networks that it declares.
+    #[must_use]
+    pub fn restricted_to(&self, collector: &Collector) -> Self {
+        let none = || Arc::new(Unconnected("the collector does not declare that it needs it"));
         Self {
-            host,
-            environment,
-            http: network.clone(),
-            resolver: network,
-            started_at: SystemTime::UNIX_EPOCH,
+            host: self.host.restricted_to(collector.needs),
+            environment: self.environment.restricted_to(collector.variables),
+            http: if collector.needs.contains(&Need::MetadataService) {
+                Arc::clone(&self.http)
+            } else {
+                none()
+            },
+            resolver: if collector.needs.contains(&Need::Dns) { Arc::clone(&self.resolver) } else { none() },
         }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use node_annotator_core::context::{HttpClient, HttpError, HttpRequest, HttpResponse};
 use node_annotator_core::{
-    BoxFuture, Collect, CollectError, Collected, Collector, Context, Enabled, Environment, Fact, Facts,
-    HostRoot, Registry, Selection, Stability,
+    BoxFuture, Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Need, Registry,
+    Selection, Stability, Topic,
 };
 use tokio::time::sleep;
 
@@ -26,62 +26,54 @@ pub(crate) static ABSENT: Collector =
     fake("absent", Collect::Blocking(|_| Ok(Collected::not_applicable("made by\u{1b}[2J Somebody\n"))));
 
 /// Yields what the scripted network answers.
-pub(crate) static ASK: Collector = Collector {
-    enabled: Enabled::OnRequest,
-    ..fake(
-        "ask",
-        Collect::Async(|cx| {
-            Box::pin(async {
-                let answer = cx.http.send(HttpRequest::get("http://169.254.169.254/")).await?;
-                Ok(Facts::new(String::from_utf8_lossy(&answer.body)).into())
-            })
-        }),
-    )
-};
+pub(crate) static ASK: Collector = fake(
+    "ask",
+    Collect::Async(|cx| {
+        Box::pin(async {
+            let answer = cx.http.send(HttpRequest::get("http://192.0.2.1/")).await?;
+            Ok(Facts::new(String::from_utf8_lossy(&answer.body)).into())
+        })
+    }),
+)
+.needs(&[Need::MetadataService])
+.on_request();
 
 /// Fails for good, with a cause and a hint.
 pub(crate) static FAIL: Collector = fake(
     "fail",
     Collect::Blocking(|_| {
         let cause = std::io::Error::other("disk on fire");
-        Err(CollectError::new("cannot read").because(cause).hint("call the fire brigade"))
+        Err(CollectError::new("cannot read").because(cause).with_hint("call the fire brigade"))
     }),
 );
 
 /// Yields a fact that it did not declare.
 pub(crate) static UNDECLARED: Collector =
-    fake("undeclared", Collect::Blocking(|_| Ok(Facts::new("42").with("surprise", 1).into())));
+    fake("undeclared", Collect::Blocking(|_| Ok(Facts::new("42").with(&SURPRISE, 1).into())));
+
+/// What [`UNDECLARED`] yields.
+pub(crate) const SURPRISE: Fact = Fact::named("surprise", "A third", "1", Stability::Dynamic);
 
 /// Yields a primary fact of which nothing is left once it is cleaned.
 pub(crate) static EMPTY: Collector =
-    fake("empty", Collect::Blocking(|_| Ok(Facts::new(" \n").with("extra", 1).into())));
+    fake("empty", Collect::Blocking(|_| Ok(Facts::new(" \n").with(&EXTRA, 1).into())));
 
 /// Never answers, and is given 2 s.
-pub(crate) static HANG_SHORT: Collector = Collector {
-    timeout: Duration::from_secs(2),
-    ..fake("hang-short", Collect::Async(|_| Box::pin(pending())))
-};
+pub(crate) static HANG_SHORT: Collector =
+    fake("hang-short", Collect::Async(|_| Box::pin(pending()))).timeout(Duration::from_secs(2));
 
 /// Never answers, and is given 8 s.
-pub(crate) static HANG_LONG: Collector = Collector {
-    timeout: Duration::from_secs(8),
-    ..fake("hang-long", Collect::Async(|_| Box::pin(pending())))
-};
+pub(crate) static HANG_LONG: Collector =
+    fake("hang-long", Collect::Async(|_| Box::pin(pending()))).timeout(Duration::from_secs(8));
 
 /// Never comes back from a read, and is given 50 ms.
-pub(crate) static STUCK: Collector = Collector {
-    timeout: Duration::from_millis(50),
-    ..fake("stuck", Collect::Blocking(|_| match stuck() {}))
-};
+pub(crate) static STUCK: Collector =
+    fake("stuck", Collect::Blocking(|_| match stuck() {})).timeout(Duration::from_millis(50));
 
 /// The same in the midst of waiting for the network.
-pub(crate) static STUCK_TASK: Collector = Collector {
-    timeout: Duration::from_millis(50),
-    ..fake(
-        "stuck-task",
-        Collect::Async(|cx| Box::pin(async { match cx.host.blocking(|_| stuck()).await {} })),
-    )
-};
+pub(crate) static STUCK_TASK: Collector =
+    fake("stuck-task", Collect::Async(|cx| Box::pin(async { match cx.host.blocking(|_| stuck()).await {} })))
+        .timeout(Duration::from_millis(50));
 
 /// Answers after 3 s, later than the one whose name comes after it.
 pub(crate) static SLOW_A: Collector = fake(
@@ -124,24 +116,16 @@ pub(crate) static PANIC_THREAD_STRING: Collector =
 /// Panics with something that is no text.
 pub(crate) static PANIC_ODD: Collector = fake("panic-odd", Collect::Blocking(|_| panic_any(42)));
 
-const FACTS: &[Fact] = &[
-    Fact::primary("A number", "42", Stability::Immutable),
-    Fact::named("extra", "Another", "23", Stability::PerBoot),
-];
+const NUMBER: Fact = Fact::primary("A number", "42", Stability::Immutable);
+
+/// The further fact of every fake.
+pub(crate) const EXTRA: Fact = Fact::named("extra", "Another", "23", Stability::PerBoot);
 
 /// A well-declared collector, to be varied.
 pub(crate) const fn fake(name: &'static str, collect: Collect) -> Collector {
-    Collector {
-        name,
-        summary: "A fake",
-        facts: FACTS,
-        retired: &["gone"],
-        needs: &[],
-        variables: &[],
-        timeout: Duration::from_secs(10),
-        enabled: Enabled::ByDefault,
-        collect,
-    }
+    Collector::new(name, Topic::Other("fakes"), "A fake", &[NUMBER, EXTRA], collect)
+        .retired(&["gone"])
+        .timeout(Duration::from_secs(10))
 }
 
 fn stuck() -> Infallible {
@@ -151,7 +135,7 @@ fn stuck() -> Infallible {
 
 #[expect(clippy::unnecessary_wraps, reason = "what a collector returns")]
 fn facts() -> Result<Collected, CollectError> {
-    Ok(Facts::new("42").with("extra", 23).into())
+    Ok(Facts::new("42").with(&EXTRA, 23).into())
 }
 
 pub(crate) fn registry(collectors: &[&'static Collector]) -> Registry {
@@ -163,7 +147,7 @@ pub(crate) fn select(collectors: &[&'static Collector]) -> Selection {
 }
 
 pub(crate) fn offline() -> Context {
-    Context::offline(HostRoot::new("/nowhere"), Environment::default())
+    Context::offline(HostRoot::new("/nowhere"))
 }
 
 /// What the network does at one request.
@@ -176,7 +160,7 @@ pub(crate) enum Reply {
 /// A context whose network gives these replies, one after the other.
 pub(crate) fn scripted(replies: impl IntoIterator<Item = Reply>) -> Context {
     let replies = Mutex::new(replies.into_iter().collect());
-    Context { http: Arc::new(Script { replies }), ..offline() }
+    offline().with_http(Arc::new(Script { replies }))
 }
 
 struct Script {

@@ -2,6 +2,7 @@
 
 mod facts;
 mod fakes;
+mod host;
 mod plan;
 mod registry;
 mod report;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::fakes::{ABSENT, ASK, VALUE, VALUE_FILE};
+use crate::fakes::{ABSENT, ASK, EXTRA, VALUE, VALUE_FILE};
 
 fn report(outcomes: impl IntoIterator<Item = (&'static Collector, Outcome)>) -> Report {
     let entry = |(collector, outcome)| Entry { collector, outcome, attempts: 1, duration: Duration::ZERO };
@@ -25,7 +25,7 @@ fn patch(outcome: Outcome, mark: &DoneMark) -> Value {
 }
 
 fn collected() -> Outcome {
-    Outcome::Collected(Facts::new("42").with("extra", 23))
+    Outcome::Collected(Facts::new("42").with(&EXTRA, 23))
 }
 
 fn timed_out() -> Outcome {
@@ -218,7 +218,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let text = || "[ -~]{1,20}";
     prop_oneof![
         3 => (text(), option::of(text()))
-            .prop_map(|(primary, extra)| Outcome::Collected(Facts::new(primary).with_some("extra", extra))),
+            .prop_map(|(primary, extra)| Outcome::Collected(Facts::new(primary).with_some(&EXTRA, extra))),
         1 => text().prop_map(|reason| Outcome::not_applicable(&reason)),
         1 => text().prop_map(|error| Outcome::Failed { error, hint: None }),
         1 => Just(timed_out()),

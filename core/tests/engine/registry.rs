@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use node_annotator_core::registry::RegistryError;
-use node_annotator_core::{Collector, Fact, Registry, Stability};
+use node_annotator_core::{Collector, Fact, HostPath, Kind, Need, Registry, Stability, Topic};
 
 use crate::fakes::{self, ABSENT, ASK, FAIL, VALUE, VALUE_FILE, fake};
 
@@ -22,7 +22,7 @@ fn defect(collector: Collector) -> String {
 }
 
 fn with_facts(facts: Vec<Fact>) -> Collector {
-    Collector { facts: facts.leak(), ..fake("fake", VALUE.collect) }
+    Collector::new("fake", Topic::System, "A fake", facts.leak(), VALUE.collect)
 }
 
 fn accepts(collector: Collector) -> bool {
@@ -34,8 +34,7 @@ fn collectors_are_in_order_of_name() {
     let registry = fakes::registry(&[&VALUE, &ABSENT, &FAIL, &ASK]);
     let names: Vec<_> = registry.iter().map(|collector| collector.name).collect();
     assert_eq!(names, ["absent", "ask", "fail", "value"]);
-    assert_eq!(registry.get("fail").unwrap().name, "fail");
-    assert!(registry.get("fai").is_none());
+    assert_eq!(registry.find("fail").unwrap().name, "fail");
 }
 
 #[test]
@@ -53,20 +52,28 @@ fn an_empty_registry_is_an_error_that_says_how_it_comes_about() {
 
 #[test]
 fn names_that_are_reserved_or_not_in_kebab_case_are_refused() {
-    for name in ["all", "default", "opt-out", "", "Kernel", "cpu_model", "-kernel", "kernel-", "cpu.model"] {
+    for name in ["all", "default", "opt-out"] {
         let defect = defect(fake(name, VALUE.collect));
-        assert_eq!(defect, "the name must be in kebab case and not reserved", "{name}");
+        assert_eq!(defect, "the name is reserved, as all, default, opt-out are", "{name}");
     }
+    for name in ["", "Kernel", "cpu_model", "-kernel", "kernel-", "cpu.model"] {
+        assert_eq!(defect(fake(name, VALUE.collect)), "the name is not in kebab case", "{name}");
+    }
+    let topic = Collector::new("fake", Topic::Other("The Rack"), "A fake", &[PRIMARY], VALUE.collect);
+    assert_eq!(defect(topic), "the topic `The Rack` is not in kebab case");
 }
 
 #[test]
 fn facts_that_are_reserved_or_not_in_kebab_case_are_refused() {
-    for name in ["error", "boot-id", "collected-at", "Cores", "a.b", ""] {
-        let defect = defect(with_facts(vec![PRIMARY, named(name)]));
-        assert_eq!(defect, format!("fact `{name}`: the name must be in kebab case and not reserved"));
+    let reserved = "the name is reserved, as error, failed, value, boot-id, collected-at are";
+    for name in ["error", "failed", "value", "boot-id", "collected-at"] {
+        assert_eq!(defect(with_facts(vec![PRIMARY, named(name)])), format!("fact `{name}`: {reserved}"));
     }
-    let defect = defect(Collector { retired: &["error"], ..fake("fake", VALUE.collect) });
-    assert_eq!(defect, "fact `error`: the name must be in kebab case and not reserved");
+    for name in ["Cores", "a.b", ""] {
+        let defect = defect(with_facts(vec![PRIMARY, named(name)]));
+        assert_eq!(defect, format!("fact `{name}`: the name is not in kebab case"));
+    }
+    assert_eq!(defect(fake("fake", VALUE.collect).retired(&["error"])), format!("fact `error`: {reserved}"));
 }
 
 #[test]
@@ -95,42 +102,60 @@ fn a_fact_is_declared_or_retired_once() {
     let twice = "fact `cores` is declared or retired twice";
     assert_eq!(defect(with_facts(vec![PRIMARY, named("cores"), named("cores")])), twice);
     let retired = &["cores"];
-    assert_eq!(defect(Collector { retired, ..with_facts(vec![PRIMARY, named("cores")]) }), twice);
-    assert_eq!(defect(Collector { retired: &["cores", "cores"], ..fake("fake", VALUE.collect) }), twice);
+    assert_eq!(defect(with_facts(vec![PRIMARY, named("cores")]).retired(retired)), twice);
+    assert_eq!(defect(fake("fake", VALUE.collect).retired(&["cores", "cores"])), twice);
 }
 
 #[test]
 fn examples_are_values_that_could_be_published() {
     let bad = [
-        vec![Fact { example: "", ..PRIMARY }],
-        vec![Fact { example: "4\n2", ..PRIMARY }],
-        vec![Fact { example: " 42", ..PRIMARY }],
-        vec![Fact { max_bytes: 1, ..PRIMARY }],
-        vec![PRIMARY, Fact { example: "4  2", ..named("cores") }],
+        vec![with_example("")],
+        vec![with_example("4\n2")],
+        vec![with_example(" 42")],
+        vec![PRIMARY.max_bytes(1)],
+        vec![PRIMARY, Fact::named("cores", "Another", "4  2", Stability::Immutable)],
     ];
     for facts in bad {
         let defect = defect(with_facts(facts));
         assert!(defect.ends_with("the example could not be published as it is"), "{defect}");
     }
+    let not_a_number = vec![with_example("many").kind(Kind::Number)];
+    assert_eq!(defect(with_facts(not_a_number)), "fact `(primary)`: the example is no number");
+}
+
+fn with_example(example: &'static str) -> Fact {
+    Fact::primary("A number", example, Stability::Immutable)
 }
 
 #[test]
 fn bounds_end_where_the_admission_policy_does() {
-    let bounded = |max_bytes| with_facts(vec![Fact { max_bytes, ..PRIMARY }]);
+    let bounded = |max_bytes| with_facts(vec![PRIMARY.max_bytes(max_bytes)]);
     assert!(accepts(bounded(4096)));
     assert_eq!(defect(bounded(4097)), "fact `(primary)`: more than 4096 bytes are never published");
 }
 
 #[test]
 fn a_collector_without_time_is_refused() {
-    let collector = Collector { timeout: Duration::ZERO, ..fake("fake", VALUE.collect) };
-    assert_eq!(defect(collector), "the timeout is zero");
+    assert_eq!(defect(fake("fake", VALUE.collect).timeout(Duration::ZERO)), "the timeout is zero");
+}
+
+#[test]
+fn revisions_begin_with_1() {
+    assert_eq!(defect(fake("fake", VALUE.collect).revision(0)), "the first revision is 1");
+    assert!(accepts(fake("fake", VALUE.collect).revision(2)));
+}
+
+#[test]
+fn a_host_path_that_would_be_mounted_wrongly_is_refused() {
+    const NEEDS: &[Need] = &[Need::HostPath(HostPath::directory("/opt/rack/"))];
+    let defect = defect(fake("fake", VALUE.collect).needs(NEEDS));
+    assert_eq!(defect, "host path `/opt/rack/` has a slash too many");
 }
 
 #[test]
 fn the_nearest_name_is_one_that_may_have_been_meant() {
     let registry = fakes::registry(&[&VALUE, &VALUE_FILE, &ASK]);
-    assert_eq!(registry.nearest("valeu"), Some("value"));
-    assert_eq!(registry.nearest("value-fil"), Some("value-file"));
-    assert_eq!(registry.nearest("kernel"), None);
+    for (name, nearest) in [("valeu", Some("value")), ("value-fil", Some("value-file")), ("kernel", None)] {
+        assert_eq!(registry.find(name).unwrap_err().nearest, nearest);
+    }
 }

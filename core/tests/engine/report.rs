@@ -7,14 +7,14 @@ use node_annotator_core::report::{MAX_ERROR_BYTES, TimeLimit};
 use node_annotator_core::{CollectError, Collector, Entry, Facts, Outcome, Report};
 use serde_json::json;
 
-use crate::fakes::{ABSENT, ASK, FAIL, HANG_SHORT, PANIC_ODD, VALUE};
+use crate::fakes::{ABSENT, ASK, EXTRA, FAIL, HANG_SHORT, PANIC_ODD, VALUE, VALUE_FILE};
 
 fn entry(collector: &'static Collector, outcome: Outcome) -> Entry {
     Entry { collector, outcome, attempts: 1, duration: Duration::from_millis(1500) }
 }
 
 fn of_size(bytes: usize) -> Outcome {
-    Outcome::Collected(Facts::new("x".repeat(bytes - 1)).with("extra", "y"))
+    Outcome::Collected(Facts::new("x".repeat(bytes - 1)).with(&EXTRA, "y"))
 }
 
 #[test]
@@ -24,7 +24,8 @@ fn collectors_beyond_the_total_fail_and_those_that_still_fit_do_not() {
         entry(&ABSENT, of_size(MAX_RUN_BYTES - 10)),
         entry(&ASK, of_size(11)),
         entry(&FAIL, of_size(10)),
-    ]);
+    ])
+    .bounded();
     let words: Vec<_> = report.entries().iter().map(|entry| entry.outcome.as_str()).collect();
     assert_eq!(words, ["collected", "failed", "collected", "failed"]);
     let too_long = &report.entries()[1].outcome;
@@ -34,9 +35,10 @@ fn collectors_beyond_the_total_fail_and_those_that_still_fit_do_not() {
 
 #[test]
 fn the_json_of_each_outcome_is_as_documented() {
-    let failure = CollectError::new("cannot read").hint("try harder");
+    let failure = CollectError::new("cannot read").with_hint("try harder");
     let report = Report::new(vec![
-        entry(&VALUE, Outcome::Collected(Facts::new("42").with("extra", 23))),
+        entry(&VALUE, Outcome::Collected(Facts::new("42").with(&EXTRA, 23))),
+        entry(&VALUE_FILE, Outcome::Collected(Facts::new("42").without(&EXTRA, "it is masked"))),
         entry(&ABSENT, Outcome::not_applicable("no such thing")),
         entry(&FAIL, Outcome::failed(&failure)),
         entry(&HANG_SHORT, Outcome::TimedOut(TimeLimit::Timeout(HANG_SHORT.timeout))),
@@ -65,6 +67,10 @@ fn the_json_of_each_outcome_is_as_documented() {
                 "collector": "value", "outcome": "collected", "facts": { "value": "42", "value.extra": "23" },
                 "attempts": 1, "milliseconds": 1500,
             },
+            {
+                "collector": "value-file", "outcome": "collected", "facts": { "value-file": "42" },
+                "leftOut": { "value-file.extra": "it is masked" }, "attempts": 1, "milliseconds": 1500,
+            },
         ])
     );
     let failures: Vec<_> = report.failures().map(|entry| entry.collector.name).collect();
@@ -75,7 +81,7 @@ fn the_json_of_each_outcome_is_as_documented() {
 fn texts_are_bounded_and_printable_whoever_wrote_them() {
     let long = "\u{1b}[2J ä\n".repeat(1000);
     let cause =
-        CollectError::new(long.clone()).hint(long.clone()).because(std::io::Error::other(long.clone()));
+        CollectError::new(long.clone()).with_hint(long.clone()).because(std::io::Error::other(long.clone()));
     let failed = Outcome::failed(&cause);
     let Outcome::NotApplicable(reason) = Outcome::not_applicable(&long) else { unreachable!() };
     let Outcome::Failed { error, .. } = &failed else { unreachable!() };
@@ -84,8 +90,7 @@ fn texts_are_bounded_and_printable_whoever_wrote_them() {
         failed.error().unwrap(),
         failed.hint().unwrap().to_owned(),
         reason,
-        Outcome::Failed { error: long.clone(), hint: None }.error().unwrap(),
-        Outcome::Panicked(long).error().unwrap(),
+        Outcome::panicked(&long).error().unwrap(),
     ];
     for text in texts {
         assert!(text.len() <= MAX_ERROR_BYTES, "{} bytes", text.len());

@@ -1,7 +1,8 @@
 //! The grammar of `--collectors`.
 
+use node_annotator_core::registry::UnknownCollector;
 use node_annotator_core::selection::SelectionError;
-use node_annotator_core::{Enabled, Registry, Selection};
+use node_annotator_core::{Registry, Selection};
 use proptest::prelude::*;
 
 use crate::fakes::{self, ABSENT, ASK, VALUE, VALUE_FILE};
@@ -48,16 +49,16 @@ fn white_space_and_stray_commas_do_not_matter() {
 fn an_unknown_word_is_refused_with_what_was_meant_and_what_is_valid() {
     for (text, name) in [("vlaue", "vlaue"), ("all,-vlaue", "vlaue"), ("value,vlaue", "vlaue")] {
         let valid = "absent, ask, value, value-file".to_owned();
-        let unknown = SelectionError::Unknown { name: name.to_owned(), nearest: Some("value"), valid };
-        assert_eq!(parse(text), Err(unknown));
+        let unknown = UnknownCollector { name: name.to_owned(), nearest: Some("value"), valid };
+        assert_eq!(parse(text), Err(SelectionError::Unknown(unknown)));
     }
     assert_eq!(
         parse("vlaue").unwrap_err().to_string(),
-        "there is no collector `vlaue`; did you mean `value`?\n\
+        "there is no collector `vlaue` in this binary; did you mean `value`?\n\
          valid: absent, ask, value, value-file; or `default`, `all`, `-NAME`"
     );
     assert!(!parse("kernel").unwrap_err().to_string().contains("did you mean"));
-    assert!(matches!(parse("-"), Err(SelectionError::Unknown { .. })));
+    assert!(matches!(parse("-"), Err(SelectionError::Unknown(_))));
 }
 
 #[test]
@@ -77,19 +78,6 @@ fn a_list_of_which_nothing_is_left_is_refused() {
         error.to_string(),
         "`default` selects nothing: what it names is taken away or not on by default"
     );
-}
-
-#[test]
-fn a_selection_is_split_by_a_condition() {
-    let all = Selection::parse("all", &registry()).unwrap();
-    let (yes, no) = all.partition(|collector| collector.enabled == Enabled::OnRequest);
-    assert_eq!(names(&yes.unwrap()), ["ask"]);
-    assert_eq!(names(&no.unwrap()), ["absent", "value", "value-file"]);
-    let (yes, no) = all.partition(|_| true);
-    assert!(yes.is_some() && no.is_none());
-    let (yes, no) = Selection::of(&VALUE).partition(|_| false);
-    assert!(yes.is_none());
-    assert_eq!(names(&no.unwrap()), ["value"]);
 }
 
 proptest! {

@@ -1,0 +1,208 @@
+//! Reading the host: /proc and /sys, and the files that a collector declares.
+
+mod error;
+mod text;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::fs::Dir;
+
+use self::error::Failure;
+pub use self::error::{HostError, HostErrorKind};
+pub use self::text::HostText;
+use self::walk::{Last, Place, Roots};
+use crate::{HostPath, Need};
+
+/// The host as a collector sees it.
+///
+/// Paths are given as on the host, `/proc/cpuinfo`. A path is one of four things: there (`Ok(Some(…))`), absent (`Ok(None)`:
+/// the kernel or the hardware has no such thing), not visible to this process, or broken; the last two are errors, told
+/// apart by [`HostError::kind`]. Links are followed below the root and never out of it. Each file is read once in a run.
+///
+/// All reads are blocking: an async collector does them in [`blocking`](Self::blocking).
+#[derive(Debug, Clone)]
+pub struct HostRoot {
+    host: Arc<Host>,
+    /// The declared paths; `None` allows all.
+    declared: Option<&'static [Need]>,
+}
+
+#[derive(Debug)]
+struct Host {
+    roots: Roots,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    texts: BTreeMap<String, Arc<OnceLock<Read>>>,
+    accesses: BTreeSet<Access>,
+}
+
+/// The text of a file, and the path that links led to.
+type Read = Result<Option<(HostText, String)>, HostError>;
+
+/// What was looked at, for tests and for recordings of machines.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// The text of a file.
+    Text(String),
+    /// The names in a directory.
+    List(String),
+    /// The target of a link.
+    Link(String),
+    /// Whether there is such a path.
+    Exists(String),
+}
+
+impl HostRoot {
+    /// The host seen below `root`: `/` on a shell, a small root file system in tests.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self::with_files(root.clone(), root)
+    }
+
+    /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is mounted.
+    pub fn with_files(root: impl Into<PathBuf>, files: impl Into<PathBuf>) -> Self {
+        let roots = Roots { kernel: root.into(), files: files.into() };
+        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), declared: None }
+    }
+
+    /// The same host, of which only /proc, /sys and the declared paths may be looked at.
+    #[must_use]
+    pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
+        Self { host: Arc::clone(&self.host), declared: Some(needs) }
+    }
+
+    /// The text of a file that must be there; an absent one is an error, too.
+    pub fn read(&self, path: &str) -> Result<HostText, HostError> {
+        self.text(path)?.ok_or_else(|| HostError::absent(path))
+    }
+
+    /// The text of a file.
+    pub fn text(&self, path: &str) -> Result<Option<HostText>, HostError> {
+        self.record(path, Access::Text)?;
+        let once = Arc::clone(self.seen().texts.entry(path.to_owned()).or_default());
+        let read = once.get_or_init(|| {
+            let read = || {
+                let Place { fd, path } = self.host.roots.open(path, Last::File)?;
+                Ok((HostText::read(fd)?, path))
+            };
+            read().map(Some).or_else(|failure: Failure| failure.at(path))
+        });
+        let Some((text, place)) = read.clone()? else { return Ok(None) };
+        self.check(&place).map(|()| Some(text)).or_else(|failure| failure.at(path))
+    }
+
+    /// The text of a file of one line, ends trimmed; a blank one is as good as none.
+    pub fn line(&self, path: &str) -> Result<Option<String>, HostError> {
+        let Some(text) = self.text(path)? else { return Ok(None) };
+        if text.is_cut() {
+            return Failure::broken("it is too long for one line").at(path);
+        }
+        let line = text.trim();
+        Ok((!line.is_empty()).then(|| line.to_owned()))
+    }
+
+    /// The number in a file, decimal, or hexadecimal behind `0x`.
+    pub fn number(&self, path: &str) -> Result<Option<u64>, HostError> {
+        let Some(line) = self.line(path)? else { return Ok(None) };
+        let number = match line.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => line.parse(),
+        };
+        number.map(Some).or_else(|_| Failure::broken("it holds no number").at(path))
+    }
+
+    /// The names in a directory, sorted.
+    pub fn list(&self, path: &str) -> Result<Option<Vec<String>>, HostError> {
+        self.record(path, Access::List)?;
+        let list = || {
+            let place = self.host.roots.open(path, Last::Directory)?;
+            self.check(&place.path)?;
+            let mut names = Vec::new();
+            for entry in Dir::read_from(&place.fd)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                if !walk::is_dot(name.to_bytes()) {
+                    names.push(name.to_string_lossy().into_owned());
+                }
+            }
+            names.sort();
+            match walk::hidden(place.fd.as_fd(), &place.path) {
+                Some(failure) => Err(failure),
+                None => Ok(names),
+            }
+        };
+        list().map(Some).or_else(|failure| failure.at(path))
+    }
+
+    /// The target of a link, as it is written in it; none for what is no link.
+    pub fn link(&self, path: &str) -> Result<Option<String>, HostError> {
+        self.record(path, Access::Link)?;
+        self.host.roots.link(path).map(Some).or_else(|failure| failure.at(path))
+    }
+
+    /// Whether a file or directory is there.
+    pub fn exists(&self, path: &str) -> Result<bool, HostError> {
+        self.record(path, Access::Exists)?;
+        let open = || {
+            let place = self.host.roots.open(path, Last::Any)?;
+            self.check(&place.path)
+        };
+        open().map(Some).or_else(|failure| failure.at(path)).map(|found| found.is_some())
+    }
+
+    /// Reads on a thread of its own, so that an async collector does not stall the others.
+    ///
+    /// Dropping the future abandons a read that never returns.
+    pub async fn blocking<T: Send + 'static>(&self, read: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let host = self.clone();
+        match tokio::task::spawn_blocking(move || read(&host)).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => std::panic::resume_unwind(payload),
+                // The runtime is shutting down: nobody waits for this any more.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// All that was looked at so far, by whichever collector.
+    pub fn accesses(&self) -> Vec<Access> {
+        self.seen().accesses.iter().cloned().collect()
+    }
+
+    fn record(&self, path: &str, access: fn(String) -> Access) -> Result<(), HostError> {
+        if !self.declares(path, |need, path| need.covers(path)) || path.split('/').any(|part| part == "..") {
+            return Err(HostError::undeclared(path));
+        }
+        self.seen().accesses.insert(access(path.to_owned()));
+        Ok(())
+    }
+
+    /// Refuses a place to which links led, and which is not mounted in a pod.
+    fn check(&self, target: &str) -> Result<(), Failure> {
+        let is_mounted = self.declares(target, |need, path| HostPath::directory(need.mount().0).covers(path));
+        if is_mounted {
+            Ok(())
+        } else {
+            Err(Failure::not_visible(format!("it leads to `{target}`, which is not mounted")))
+        }
+    }
+
+    fn declares(&self, path: &str, covers: impl Fn(&HostPath, &str) -> bool) -> bool {
+        let Some(needs) = self.declared else { return true };
+        let of_kernel = ["/proc", "/sys"].iter().any(|root| HostPath::directory(root).covers(path));
+        let of_host = |need: &Need| matches!(need, Need::HostPath(declared) if covers(declared, path));
+        of_kernel || needs.iter().any(of_host)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.host.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

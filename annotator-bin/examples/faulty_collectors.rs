@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use node_annotator_core::{
-    BoxFuture, Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Need, Stability,
+    BoxFuture, Collect, CollectError, Collected, Collector, Context, Fact, Facts, Need, Stability, Topic,
     Variable,
 };
 
@@ -15,51 +15,38 @@ fn main() -> ExitCode {
 
 type Answer = Result<Collected, CollectError>;
 
-const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
+const WORD: Fact = Fact::primary("a word", "word", Stability::Immutable);
 
 /// A collector with one fact, which runs only when it is named.
 const fn faulty(name: &'static str, summary: &'static str, collect: Collect) -> Collector {
-    Collector {
-        name,
-        summary,
-        facts: WORD,
-        retired: &[],
-        needs: &[],
-        variables: &[],
-        timeout: Duration::from_mins(1),
-        enabled: Enabled::OnRequest,
-        collect,
-    }
+    Collector::new(name, Topic::Other("faults"), summary, &[WORD], collect)
+        .timeout(Duration::from_mins(1))
+        .on_request()
 }
 
-static GOOD: Collector = Collector {
-    facts: &[
-        Fact::primary("a greeting", "hello", Stability::Immutable),
-        Fact::named("boots", "how often the node was started", "42", Stability::PerBoot),
-    ],
-    retired: &["tooth"],
-    variables: &[Variable { name: "GREETING", summary: "the greeting; without it, `hello`" }],
-    timeout: Duration::from_secs(5),
-    enabled: Enabled::ByDefault,
-    ..faulty("good", "Does what it should", Collect::Blocking(good))
-};
+const GREETING: Fact = Fact::primary("a greeting", "hello", Stability::Immutable);
+const BOOTS: Fact = Fact::named("boots", "how often the node was started", "42", Stability::PerBoot);
+const BOOTS_PATH: &str = "/proc/boots";
 
-static ABSENT: Collector = Collector {
-    needs: &[Need::HostNetwork, Need::MetadataService],
-    enabled: Enabled::ByDefault,
-    ..faulty(
-        "absent",
-        "Finds nothing to collect",
-        Collect::Blocking(|_| Ok(Collected::not_applicable("there is nothing here"))),
-    )
-};
+static GOOD: Collector =
+    Collector::new("good", Topic::System, "Does what it should", &[GREETING, BOOTS], Collect::Blocking(good))
+        .retired(&["tooth"])
+        .variables(&[Variable::operator("GREETING", "the greeting; without it, `hello`")]);
+
+static ABSENT: Collector = Collector::new(
+    "absent",
+    Topic::System,
+    "Finds nothing to collect",
+    &[WORD],
+    Collect::Blocking(|_| Ok(Collected::not_applicable("there is nothing here"))),
+)
+.needs(&[Need::HostNetwork, Need::MetadataService])
+.timeout(Duration::from_mins(1));
 
 static FAILING: Collector = faulty("failing", "Fails", Collect::Blocking(failing));
 static PANICKING: Collector = faulty("panicking", "Panics", Collect::Blocking(panicking));
-static SLOW: Collector = Collector {
-    timeout: Duration::from_millis(300),
-    ..faulty("slow", "Waits for ever, with a timeout of its own", Collect::Async(waiting))
-};
+static SLOW: Collector = faulty("slow", "Waits for ever, with a timeout of its own", Collect::Async(waiting))
+    .timeout(Duration::from_millis(300));
 static WAITING: Collector = faulty("waiting", "Waits for ever", Collect::Async(waiting));
 static READING: Collector = faulty("reading", "Reads for ever", Collect::Blocking(reading));
 static RUDE: Collector = faulty("rude", "Blocks the runtime thread", Collect::Async(rude));
@@ -75,13 +62,14 @@ node_annotator_core::register!(READING);
 node_annotator_core::register!(RUDE);
 node_annotator_core::register!(NOISY);
 
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every collector")]
 fn good(cx: &Context) -> Answer {
     let greeting = cx.environment.get("GREETING").unwrap_or("hello");
-    Ok(Facts::new(greeting).with_some("boots", cx.host.read_if_present("/etc/boots")?).into())
+    Ok(Facts::new(greeting).with_read(&BOOTS, cx.host.line(BOOTS_PATH)).into())
 }
 
 fn failing(_: &Context) -> Answer {
-    Err(CollectError::new("cannot read the palm").hint("hold still"))
+    Err(CollectError::new("cannot read the palm").with_hint("hold still"))
 }
 
 fn panicking(_: &Context) -> Answer {

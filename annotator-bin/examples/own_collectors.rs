@@ -4,37 +4,35 @@
 //! `cargo run --example own_collectors -- --collectors machine-image --dry-run`
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use node_annotator_collectors as _;
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Stability,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostPath, Need, Stability, Topic,
 };
 
 fn main() -> ExitCode {
     node_annotator::main()
 }
 
+const IMAGE: Fact = Fact::primary("name of the image", "al2023-ami-kernel-6.1", Stability::Immutable);
+const VERSION: Fact = Fact::named("version", "version of the image", "2023.8.20250715", Stability::Immutable);
+
+const PATH: &str = "/etc/image-id";
+
 /// The machine image that a node was made from.
-static MACHINE_IMAGE: Collector = Collector {
-    name: "machine-image",
-    summary: "Image that the node was made from, as Amazon Linux records it",
-    facts: &[
-        Fact::primary("name of the image", "al2023-ami-kernel-6.1", Stability::Immutable),
-        Fact::named("version", "version of the image", "2023.8.20250715", Stability::Immutable),
-    ],
-    retired: &[],
-    needs: &[],
-    variables: &[],
-    timeout: Duration::from_secs(5),
-    enabled: Enabled::ByDefault,
-    collect: Collect::Blocking(collect),
-};
+static MACHINE_IMAGE: Collector = Collector::new(
+    "machine-image",
+    Topic::Cloud,
+    "Image that the node was made from, as Amazon Linux records it",
+    &[IMAGE, VERSION],
+    Collect::Blocking(collect),
+)
+.needs(&[Need::HostPath(HostPath::optional("/etc", PATH))]);
 
 node_annotator_core::register!(MACHINE_IMAGE);
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    match cx.host.read_if_present("/etc/image-id")? {
+    match cx.host.text(PATH)? {
         Some(text) => parse(&text).map(Collected::from),
         None => Ok(Collected::not_applicable("there is no `/etc/image-id`")),
     }
@@ -48,5 +46,5 @@ fn parse(text: &str) -> Result<Facts, CollectError> {
     };
     let name =
         field("image_name").ok_or_else(|| CollectError::new("`/etc/image-id` has no line `image_name`"))?;
-    Ok(Facts::new(name).with_some("version", field("image_version")))
+    Ok(Facts::new(name).with_some(&VERSION, field("image_version")))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use node_annotator_core::key::fact_name;
-use node_annotator_core::{Collector, Enabled, Fact, Prefix, Registry};
+use node_annotator_core::{Collector, Fact, Prefix, Registry, Selected};
 use serde_json::{Value, json};
 
 use crate::output::{Format, columns};
@@ -16,7 +16,7 @@ pub fn list(registry: &Registry, prefix: &Prefix, format: Format) -> String {
     let rows: Vec<_> = registry
         .iter()
         .map(|collector| {
-            let note = if collector.enabled == Enabled::OnRequest { " (on request)" } else { "" };
+            let note = if collector.selected == Selected::OnRequest { " (on request)" } else { "" };
             (collector.name.to_owned(), format!("{}{note}", collector.summary))
         })
         .collect();
@@ -34,12 +34,9 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
     } else {
         collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
-    let enabled = match collector.enabled {
-        Enabled::ByDefault => "by `default`",
-        Enabled::OnRequest => "by name, or with `all`",
-    };
     let rows = [
-        ("selected".to_owned(), enabled.to_owned()),
+        ("topic".to_owned(), collector.topic.to_string()),
+        ("selected".to_owned(), collector.selected.to_string()),
         ("needs".to_owned(), needs),
         ("pod security".to_owned(), collector.privilege_class().as_str().to_owned()),
         ("timeout".to_owned(), format!("{:?}", collector.timeout)),
@@ -62,7 +59,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
 
 fn explain_fact(collector: &Collector, fact: &Fact, prefix: &Prefix) -> String {
     let mut text = format!("  {}\n", prefix.fact(collector.name, fact.name));
-    for line in [fact.summary, &format!("{}, such as `{}`", fact.stability.as_str(), fact.example)] {
+    for line in [fact.summary, &format!("{}, {}, such as `{}`", fact.kind, fact.stability, fact.example)] {
         writeln!(text, "      {line}").expect("a string takes what is written to it");
     }
     text
@@ -75,14 +72,18 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
             "annotation": prefix.fact(collector.name, fact.name),
             "summary": fact.summary,
             "example": fact.example,
+            "kind": fact.kind,
             "stability": fact.stability,
+            "cardinality": fact.cardinality,
             "maxBytes": fact.max_bytes,
         })
     });
     json!({
         "name": collector.name,
+        "topic": collector.topic,
         "summary": collector.summary,
-        "enabled": collector.enabled,
+        "selected": collector.selected,
+        "revision": collector.revision,
         "needs": collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "privilegeClass": collector.privilege_class(),
         "timeoutSeconds": collector.timeout.as_secs_f64(),

@@ -9,41 +9,41 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Need, Stability, Variable,
-    register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, Stability, Topic,
+    Variable, register,
 };
 
-/// The collector.
-pub static DNS_NAME: Collector = Collector {
-    name: "dns-name",
-    summary: "Fully-qualified name of the node, by reverse lookup of its addresses, confirmed forward",
-    facts: &[
-        Fact::primary(
-            "the first, in order of the alphabet, of the confirmed names; lower case, without the final dot",
-            "node-1.example.com",
-            Stability::Dynamic,
-        ),
-        Fact::named(
-            "names",
-            "all confirmed names, sorted, joined by commas",
-            "node-1.example.com,node-1.internal.example.com",
-            Stability::Dynamic,
-        ),
-    ],
-    retired: &[],
-    needs: &[Need::Dns],
-    variables: &[Variable {
-        name: NODE_IPS,
-        summary: "the node's addresses, comma-separated; from the Downward API (`status.hostIPs`); required",
-    }],
-    timeout: Duration::from_secs(10),
-    enabled: Enabled::OnRequest,
-    collect: Collect::Async(|cx| Box::pin(collect(cx))),
-};
-
-register!(DNS_NAME);
+const NAME: Fact = Fact::primary(
+    "the first, in order of the alphabet, of the confirmed names; lower case, without the final dot",
+    "node-1.example.com",
+    Stability::Dynamic,
+)
+.unique();
+const NAMES: Fact = Fact::named(
+    "names",
+    "all confirmed names, sorted, joined by commas",
+    "node-1.example.com,node-1.internal.example.com",
+    Stability::Dynamic,
+)
+.kind(Kind::List)
+.unique();
 
 const NODE_IPS: &str = "NODE_IPS";
+
+/// The collector.
+pub static DNS_NAME: Collector = Collector::new(
+    "dns-name",
+    Topic::Network,
+    "Fully-qualified name of the node, by reverse lookup of its addresses, confirmed forward",
+    &[NAME, NAMES],
+    Collect::Async(|cx| Box::pin(collect(cx))),
+)
+.needs(&[Need::Dns])
+.variables(&[Variable::field(NODE_IPS, "the node's addresses, comma-separated; required", "status.hostIPs")])
+.timeout(Duration::from_secs(10))
+.on_request();
+
+register!(DNS_NAME);
 
 /// An address may point back to hundreds of names (shared hosting); a node's own has a few.
 const MAX_NAMES_PER_ADDRESS: usize = 16;
@@ -67,7 +67,7 @@ async fn collect(cx: &Context) -> Result<Collected, CollectError> {
         }));
     };
     let all = confirmed.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-    Ok(Facts::new(first).with("names", all).into())
+    Ok(Facts::new(first).with(&NAMES, all).into())
 }
 
 /// The addresses of a comma-separated list, sorted.
@@ -76,12 +76,13 @@ fn addresses(list: &str) -> Result<BTreeSet<IpAddr>, CollectError> {
     let mut addresses = BTreeSet::new();
     for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let address: IpAddr = word.parse().map_err(|_| {
-            CollectError::new(format!("`{NODE_IPS}` holds `{word}`, which is not an IP address")).hint(hint)
+            CollectError::new(format!("`{NODE_IPS}` holds `{word}`, which is not an IP address"))
+                .with_hint(hint)
         })?;
         addresses.insert(address.to_canonical());
     }
     if addresses.is_empty() {
-        return Err(CollectError::new(format!("`{NODE_IPS}` names no address")).hint(hint));
+        return Err(CollectError::new(format!("`{NODE_IPS}` names no address")).with_hint(hint));
     }
     Ok(addresses)
 }
@@ -129,7 +130,7 @@ mod tests {
         ] {
             let error = addresses(list).unwrap_err();
             assert_eq!(error.chain(), message);
-            assert!(error.hint_text().unwrap().contains("status.hostIPs"));
+            assert!(error.hint().unwrap().contains("status.hostIPs"));
             assert!(!error.is_retryable());
         }
     }

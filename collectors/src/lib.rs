@@ -8,4 +8,4 @@ pub mod digital_ocean_anchor_ip;
 pub mod dns_name;
 pub mod kernel;
 
-mod cloud;
+mod source;

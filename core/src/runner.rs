@@ -43,17 +43,9 @@ impl Runner {
             let (cx, threads) = (cx.restricted_to(collector), Arc::clone(&threads));
             let budget = self.collect_budget;
             running.spawn(async move {
-                let queued = TimeLimit::CollectBudget(budget);
-                let thread = match timeout_at(end, thread(collector, &threads)).await {
-                    Ok(thread) => thread,
-                    Err(_) => {
-                        return Entry {
-                            collector,
-                            outcome: Outcome::TimedOut(queued),
-                            attempts: 0,
-                            duration: budget,
-                        };
-                    }
+                let Ok(thread) = timeout_at(end, thread(collector, &threads)).await else {
+                    let outcome = Outcome::TimedOut(TimeLimit::CollectBudget(budget));
+                    return Entry { collector, outcome, attempts: 0, duration: budget };
                 };
                 let entry = run_one(collector, Arc::new(cx), budget, end).await;
                 // Whatever the thread does: one that hangs is not waited for, and another takes its place.

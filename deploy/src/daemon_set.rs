@@ -12,15 +12,18 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use node_annotator_core::DoneMark;
+use node_annotator_core::need::PathKind;
 
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
 use crate::settings::OS_LABEL;
-use crate::workload::NODE_IPS;
 use crate::{Settings, Workload, labels};
 
 /// The customary user and group of images without users.
 const NOBODY: i64 = 65532;
+
+/// Where the files of the host are mounted.
+const HOST_MOUNT: &str = "/host";
 
 /// Longer than a PATCH that is under way when SIGTERM comes; a pod that lingers ends at once.
 const GRACE_SECONDS: i64 = 5;
@@ -71,7 +74,7 @@ fn pod_metadata(mut labels: BTreeMap<String, String>) -> ObjectMeta {
 }
 
 fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
-    let host_paths: Vec<_> = workload.host_paths().into_iter().enumerate().collect();
+    let mounts: Vec<_> = workload.mounts().into_iter().enumerate().collect();
     let secrets = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     let mut node_selector = settings.node_selector.clone();
     node_selector.insert(OS_LABEL.0.to_owned(), OS_LABEL.1.to_owned());
@@ -99,9 +102,9 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        volumes: some(host_paths.iter().map(|(index, path)| volume(*index, path)).collect()),
+        volumes: some(mounts.iter().map(|(index, (path, kind))| volume(*index, path, *kind)).collect()),
         containers: vec![Container {
-            volume_mounts: some(host_paths.iter().map(|(index, path)| mount(*index, path)).collect()),
+            volume_mounts: some(mounts.iter().map(|(index, (path, _))| mount(*index, path)).collect()),
             ..container(workload, settings)
         }],
         ..PodSpec::default()
@@ -117,9 +120,18 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if let DoneMark::Generation(generation) = &settings.mark {
         args.push(format!("--generation={}", generation.as_str()));
     }
+    if !workload.mounts().is_empty() {
+        args.push(format!("--host-mount={HOST_MOUNT}"));
+    }
     let mut env = vec![field("NODE_NAME", "spec.nodeName")];
-    if workload.reads(NODE_IPS) {
-        env.push(field(NODE_IPS, "status.hostIPs"));
+    for (name, variable) in workload.variables() {
+        match (variable.field_path, settings.environment.get(name)) {
+            (Some(path), _) => env.push(field(name, path)),
+            (None, Some(value)) => {
+                env.push(EnvVar { name: name.to_owned(), value: Some(value.clone()), value_from: None });
+            }
+            (None, None) => {}
+        }
     }
     Container {
         name: PRODUCT.to_owned(),
@@ -165,20 +177,22 @@ fn field(variable: &str, path: &str) -> EnvVar {
 }
 
 /// The type is always checked: without it a container runtime creates what is missing, on the host.
-fn volume(index: usize, path: &str) -> Volume {
-    let kind = if path.ends_with('/') { "Directory" } else { "File" };
+fn volume(index: usize, path: &str, kind: PathKind) -> Volume {
     Volume {
         name: volume_name(index),
-        host_path: Some(HostPathVolumeSource { path: path.to_owned(), type_: Some(kind.to_owned()) }),
+        host_path: Some(HostPathVolumeSource {
+            path: path.to_owned(),
+            type_: Some(kind.as_str().to_owned()),
+        }),
         ..Volume::default()
     }
 }
 
-/// Where the host has it, so that the host's root is the pod's own.
+/// Below a directory of its own: mounted on the pod's /etc, the host's would take the files that the kubelet puts there.
 fn mount(index: usize, path: &str) -> VolumeMount {
     VolumeMount {
         name: volume_name(index),
-        mount_path: path.to_owned(),
+        mount_path: format!("{HOST_MOUNT}{path}"),
         read_only: Some(true),
         recursive_read_only: Some("IfPossible".to_owned()),
         ..VolumeMount::default()

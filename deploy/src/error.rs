@@ -54,15 +54,13 @@ pub enum Error {
         /// What is wrong with its name.
         reason: &'static str,
     },
-    /// A collector declares a host path that cannot be mounted.
-    #[error("collector `{collector}`: the host path `{path}` {reason}")]
-    HostPath {
-        /// The collector.
-        collector: &'static str,
-        /// The path it declares.
-        path: &'static str,
-        /// What is wrong with it.
-        reason: &'static str,
+    /// No selected collector takes the variable from the operator.
+    #[error("no selected collector reads the variable `{name}` from the operator\nvalid: {valid}")]
+    Variable {
+        /// The variable that was set.
+        name: String,
+        /// Those that could be set.
+        valid: String,
     },
     /// The selected collectors may write more keys than the admission policy lets them.
     #[error(

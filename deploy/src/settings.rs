@@ -1,6 +1,6 @@
 //! What is to be run, where, and how: everything that manifests depend on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use node_annotator_core::{DoneMark, Prefix, Selection};
@@ -41,6 +41,8 @@ pub struct Settings {
     pub exclude_control_plane: bool,
     /// Whether collectors that ask a metadata service do so from the host network, where pods cannot reach it.
     pub host_network: bool,
+    /// Values of variables that collectors take from the operator.
+    pub environment: BTreeMap<String, String>,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
     /// The command that makes these manifests, for the first line of each file.
@@ -62,6 +64,7 @@ impl Settings {
             node_selector: BTreeMap::new(),
             exclude_control_plane: false,
             host_network: false,
+            environment: BTreeMap::new(),
             policy: PolicyMode::default(),
             command: "cargo xtask gen-manifests".to_owned(),
         }
@@ -76,8 +79,23 @@ impl Settings {
             return Err(Error::ImagePullSecret(name.clone()));
         }
         self.check_node_selector()?;
+        self.check_environment()?;
         self.selection.iter().try_for_each(workload::check)?;
         policy::check_number_of_keys(&self.selection)
+    }
+
+    fn check_environment(&self) -> Result<(), Error> {
+        let variables = self.selection.iter().flat_map(|collector| collector.variables);
+        let of_operator = variables.filter(|variable| variable.field_path.is_none());
+        let valid: BTreeSet<_> = of_operator.map(|variable| variable.name).collect();
+        match self.environment.keys().find(|name| !valid.contains(name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let names = valid.into_iter().collect::<Vec<_>>().join(", ");
+                let valid = if names.is_empty() { "none".to_owned() } else { names };
+                Err(Error::Variable { name: name.clone(), valid })
+            }
+        }
     }
 
     fn check_node_selector(&self) -> Result<(), Error> {

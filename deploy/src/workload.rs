@@ -1,14 +1,12 @@
 //! Which collectors share a DaemonSet, and what that DaemonSet needs for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use node_annotator_core::{Collector, Need, PrivilegeClass};
+use node_annotator_core::need::PathKind;
+use node_annotator_core::{Collector, HostPath, Need, PrivilegeClass, Variable};
 
 use crate::installation::PRODUCT;
 use crate::{Error, Installation, Layout, Settings, labels};
-
-/// The variable with the addresses of the node, comma-separated, for collectors that declare it.
-pub(crate) const NODE_IPS: &str = "NODE_IPS";
 
 /// The collectors of one DaemonSet.
 #[derive(Debug, Clone)]
@@ -86,15 +84,15 @@ impl Workload {
         self.host_network
     }
 
-    /// The files and directories of the host that it reads.
-    pub(crate) fn host_paths(&self) -> BTreeSet<&'static str> {
-        self.collectors.iter().flat_map(|collector| host_paths(collector)).collect()
+    /// What is mounted of the host: each path, and what it must be.
+    pub(crate) fn mounts(&self) -> BTreeMap<&'static str, PathKind> {
+        self.collectors.iter().flat_map(|collector| host_paths(collector)).map(HostPath::mount).collect()
     }
 
-    /// Whether one of its collectors reads the variable.
-    pub(crate) fn reads(&self, variable: &str) -> bool {
-        let mut variables = self.collectors.iter().flat_map(|collector| collector.variables);
-        variables.any(|declared| declared.name == variable)
+    /// The variables that its collectors read.
+    pub(crate) fn variables(&self) -> BTreeMap<&'static str, Variable> {
+        let variables = self.collectors.iter().flat_map(|collector| collector.variables);
+        variables.map(|variable| (variable.name, *variable)).collect()
     }
 }
 
@@ -106,9 +104,9 @@ fn needs_host_network(collector: &Collector, settings: &Settings) -> bool {
     })
 }
 
-fn host_paths(collector: &Collector) -> impl Iterator<Item = &'static str> {
+fn host_paths(collector: &Collector) -> impl Iterator<Item = &'static HostPath> {
     collector.needs.iter().filter_map(|need| match need {
-        Need::HostPath(path) => Some(*path),
+        Need::HostPath(path) => Some(path),
         Need::HostNetwork | Need::MetadataService | Need::Dns => None,
     })
 }
@@ -126,15 +124,6 @@ pub(crate) fn check(collector: &'static Collector) -> Result<(), Error> {
     // Pods carry it in labels and host names.
     if daemon_set_name(collector.name).len() > 63 {
         return refuse("with `node-annotator-` before it the name is longer than 63 characters");
-    }
-    for path in host_paths(collector) {
-        let clean = path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        let reason = match path.trim_end_matches('/') {
-            _ if !clean => "is not an absolute path without `..`",
-            "" => "would be the root of the pod too; name what is read in it",
-            _ => continue,
-        };
-        return Err(Error::HostPath { collector: collector.name, path, reason });
     }
     Ok(())
 }

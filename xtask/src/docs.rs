@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Command};
 use node_annotator_core::key::fact_name;
-use node_annotator_core::{Collector, Enabled, Prefix, Registry};
+use node_annotator_core::{Collector, Prefix, Registry};
 
 use node_annotator_tests::workspace;
 
@@ -61,10 +61,7 @@ fn collectors(registry: &Registry) -> String {
 
 fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
     let needs: Vec<_> = collector.needs.iter().map(ToString::to_string).collect();
-    let selected = match collector.enabled {
-        Enabled::ByDefault => "by `default`",
-        Enabled::OnRequest => "by its name, or with `all`",
-    };
+    let selected = collector.selected;
     let needs = if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") };
     let mut text = format!(
         "\n## {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | such as | holds |\n|---|---|---|---|\n",

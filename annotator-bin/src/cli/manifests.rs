@@ -47,7 +47,7 @@ pub(super) struct ManifestOptions {
     combined: bool,
 
     /// A label that a node must have; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     node_selector: Vec<(String, String)>,
 
     /// Leave out the nodes of the control plane
@@ -57,6 +57,10 @@ pub(super) struct ManifestOptions {
     /// Ask metadata services from the host network, where pods cannot reach them
     #[arg(long)]
     host_network: bool,
+
+    /// A variable that a selected collector reads, as `explain` shows; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    env: Vec<(String, String)>,
 
     /// Leave out the admission policy: the token of any pod may then change every node
     #[arg(long)]
@@ -123,6 +127,7 @@ fn settings(options: &ManifestOptions, registry: &Registry) -> Result<Settings, 
         node_selector,
         exclude_control_plane,
         host_network,
+        env,
         no_policy,
         output: _,
     } = options;
@@ -138,6 +143,7 @@ fn settings(options: &ManifestOptions, registry: &Registry) -> Result<Settings, 
         node_selector: node_selector.iter().cloned().collect(),
         exclude_control_plane: *exclude_control_plane,
         host_network: *host_network,
+        environment: env.iter().cloned().collect(),
         policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
         command: command_line(),
     })
@@ -150,7 +156,7 @@ fn command_line() -> String {
     clean(&format!("{} {arguments}", own_name()), LONGEST)
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a label is written as KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an `=` is missing")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

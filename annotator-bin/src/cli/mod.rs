@@ -161,13 +161,7 @@ fn own_name() -> String {
 
 /// The collector of that name, or a usage error.
 fn named(name: &str, registry: &Registry) -> &'static Collector {
-    registry.get(name).unwrap_or_else(|| {
-        let nearest = registry.nearest(name).map(|name| format!("; did you mean `{name}`?"));
-        usage(&format!(
-            "there is no collector `{name}`{}\nhint: `list` shows all of them",
-            nearest.unwrap_or_default()
-        ))
-    })
+    registry.find(name).unwrap_or_else(|error| usage(&error.to_string()))
 }
 
 /// Ends the process as clap does for everything else that is wrong with the command line.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, Args, Command};
@@ -43,9 +43,13 @@ pub(super) struct RunOptions {
     )]
     collectors: String,
 
-    /// Read /proc, /sys and /etc below this directory
+    /// Read the host's /proc and /sys, and its other files, below this directory
     #[arg(long, env = "NODE_ANNOTATOR_HOST_ROOT", value_name = "DIR", default_value = "/", help_heading = SELECTION)]
     host_root: PathBuf,
+
+    /// Read the host's files other than /proc and /sys below this directory: where a pod mounts them
+    #[arg(long, env = "NODE_ANNOTATOR_HOST_MOUNT", value_name = "DIR", help_heading = SELECTION)]
+    host_mount: Option<PathBuf>,
 
     /// The Node to write on; in a pod, set `NODE_NAME` from `spec.nodeName`
     ///
@@ -207,13 +211,14 @@ impl RunOptions {
     /// The world as the collectors see it.
     pub(super) fn context(&self, environment: Environment) -> Context {
         let resolver = system_resolver();
-        Context {
-            host: HostRoot::new(&self.host_root),
-            environment,
-            http: Arc::new(MetadataClient::new(Arc::clone(&resolver))),
-            resolver,
-            started_at: SystemTime::now(),
-        }
+        let host = match &self.host_mount {
+            Some(files) => HostRoot::with_files(&self.host_root, files),
+            None => HostRoot::new(&self.host_root),
+        };
+        Context::offline(host)
+            .with_environment(environment)
+            .with_http(Arc::new(MetadataClient::new(Arc::clone(&resolver))))
+            .with_resolver(resolver)
     }
 }
 

@@ -12,7 +12,7 @@ fn json(output: &std::process::Output) -> Value {
 #[test]
 fn variables_do_what_the_flags_do() {
     let pod = Pod::new();
-    std::fs::write(pod.path("etc/boots"), "3\n").unwrap();
+    std::fs::write(pod.path("proc/boots"), "3\n").unwrap();
     let mut command = pod.faulty(&[]);
     command
         .env("NODE_ANNOTATOR_COLLECTORS", "default,-absent")

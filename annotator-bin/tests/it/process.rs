@@ -38,7 +38,9 @@ pub(crate) struct Pod(TempDir);
 impl Pod {
     pub(crate) fn new() -> Self {
         let pod = Self(TempDir::new().expect("a scratch directory"));
-        std::fs::create_dir(pod.path("etc")).expect("a directory");
+        for directory in ["etc", "proc", "proc/sys"] {
+            std::fs::create_dir(pod.path(directory)).expect("a directory");
+        }
         std::fs::write(pod.path("termination-log"), "").expect("a file");
         pod
     }

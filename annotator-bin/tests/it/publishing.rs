@@ -10,8 +10,8 @@ use kube::client::Body;
 use node_annotator::publish::{PublishError, Published, Reason, publish};
 use node_annotator::stop::{Stop, channel};
 use node_annotator_core::{
-    Collect, CollectError, Collector, DoneMark, Enabled, Entry, Fact, Facts, Outcome, Plan, Prefix, Report,
-    Stability,
+    Collect, CollectError, Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Prefix, Report, Stability,
+    Topic,
 };
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -21,17 +21,13 @@ use tower_test::mock::{self, Handle};
 
 use crate::api::{status, stored};
 
-static COLLECTOR: Collector = Collector {
-    name: "good",
-    summary: "",
-    facts: &[Fact::primary("", "", Stability::Immutable), Fact::named("gone", "", "", Stability::Immutable)],
-    retired: &[],
-    needs: &[],
-    variables: &[],
-    timeout: Duration::from_secs(1),
-    enabled: Enabled::ByDefault,
-    collect: Collect::Blocking(|_| Err(CollectError::new("not run here"))),
-};
+static COLLECTOR: Collector = Collector::new(
+    "good",
+    Topic::System,
+    "",
+    &[Fact::primary("", "", Stability::Immutable), Fact::named("gone", "", "", Stability::Immutable)],
+    Collect::Blocking(|_| Err(CollectError::new("not run here"))),
+);
 
 pub(crate) fn plan() -> Plan {
     let outcome = Outcome::Collected(Facts::new("hello"));

@@ -37,7 +37,7 @@ fn the_patch_in_the_report_is_the_body_that_was_sent() {
 #[test]
 fn text_for_people() {
     let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
-    std::fs::write(pod.path("etc/boots"), "3\n").unwrap();
+    std::fs::write(pod.path("proc/boots"), "3\n").unwrap();
     assert_snapshot!("written", stdout(&run(&mut publishing(&pod, &api, "default,failing,panicking"))));
     let dry_run = run(&mut pod.faulty(&["--collectors", "default,failing", "--dry-run"]));
     assert_snapshot!("dry-run", stdout(&dry_run));

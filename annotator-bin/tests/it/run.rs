@@ -11,8 +11,8 @@ use node_annotator::exit::Exit;
 use node_annotator::run::{Finished, Settings, Target, linger, run};
 use node_annotator::stop::channel;
 use node_annotator_core::{
-    Collect, CollectError, Collector, Context, DoneMark, Enabled, Environment, Fact, Facts, HostRoot, Prefix,
-    Selection, Stability,
+    Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, Prefix, Selection, Stability,
+    Topic,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -22,17 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
 
 const fn collector(name: &'static str, collect: Collect) -> Collector {
-    Collector {
-        name,
-        summary: "",
-        facts: WORD,
-        retired: &[],
-        needs: &[],
-        variables: &[],
-        timeout: Duration::from_mins(10),
-        enabled: Enabled::ByDefault,
-        collect,
-    }
+    Collector::new(name, Topic::System, "", WORD, collect).timeout(Duration::from_mins(10))
 }
 
 static GOOD: Collector =
@@ -58,7 +48,7 @@ fn node() -> Target {
 }
 
 fn offline() -> Arc<Context> {
-    Arc::new(Context::offline(HostRoot::new("/nowhere"), Environment::default()))
+    Arc::new(Context::offline(HostRoot::new("/nowhere")))
 }
 
 async fn no_cluster() -> Result<Config, ClusterError> {

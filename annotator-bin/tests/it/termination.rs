@@ -6,7 +6,7 @@ use node_annotator::exit::Exit;
 use node_annotator::run::Failure;
 use node_annotator::termination::{MAX_BYTES, message};
 use node_annotator_core::{
-    Collect, CollectError, Collector, Enabled, Entry, Fact, Facts, Outcome, Report, Stability,
+    Collect, CollectError, Collector, Entry, Fact, Facts, Outcome, Report, Stability, Topic,
 };
 use serde_json::{Value, json};
 
@@ -14,17 +14,9 @@ use crate::process::{Pod, run, stderr};
 
 /// Leaks, as a registration lives for ever.
 fn collector(name: String) -> &'static Collector {
-    Box::leak(Box::new(Collector {
-        name: name.leak(),
-        summary: "",
-        facts: const { &[Fact::primary("", "", Stability::Immutable)] },
-        retired: &[],
-        needs: &[],
-        variables: &[],
-        timeout: Duration::from_secs(1),
-        enabled: Enabled::ByDefault,
-        collect: Collect::Blocking(|_| Ok(Facts::new("x").into())),
-    }))
+    let collect = Collect::Blocking(|_| Ok(Facts::new("x").into()));
+    let facts = const { &[Fact::primary("", "", Stability::Immutable)] };
+    Box::leak(Box::new(Collector::new(name.leak(), Topic::System, "", facts, collect)))
 }
 
 fn report(count: usize, outcome: &Outcome) -> Report {
@@ -60,7 +52,7 @@ fn however_long_the_report_it_fits_and_parses() {
 
 #[test]
 fn a_short_report_is_told_in_full() {
-    let error = CollectError::new("cannot read").hint("chmod");
+    let error = CollectError::new("cannot read").with_hint("chmod");
     let report = report(1, &Outcome::failed(&error));
     let told: Value = serde_json::from_str(&message(Exit::SomeFailed, None, Some(&report))).unwrap();
     let expected =

@@ -1,6 +1,7 @@
 //! ARM: the kernel prints no name, only who made the core and which part it is.
 
-use super::cpuinfo::{Cpu, Description};
+use super::Description;
+use crate::source::cpuinfo::Cpu;
 
 /// Implementers, by the code in the main ID register.
 const IMPLEMENTERS: &[(u64, &str)] = &[

@@ -5,92 +5,110 @@
 //! processors but no model, the collector is not applicable.
 
 mod arm;
-mod cpuinfo;
-mod elsewhere;
 mod isa_level;
+mod rare;
 mod topology;
 mod x86;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Stability, register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Stability, Topic, register,
 };
 
-use cpuinfo::{Cpu, Description};
-use topology::Topology;
+use self::isa_level::IsaLevel;
+use self::topology::Topology;
+use crate::source::cpuinfo::{self, Cpu};
+
+const MODEL: Fact = Fact::primary(
+    "model name; several models, as on boards with big and little cores, sorted and joined by ` + `; \
+     `arm-0x41-0xd8e` (implementer and part) for an arm64 core without a known name; generic in some VMs",
+    "AMD EPYC 7763 64-Core Processor",
+    Stability::PerBoot,
+);
+const VENDOR: Fact = Fact::named(
+    "vendor",
+    "vendor: as the CPU spells it on x86, the implementer's name on arm64",
+    "AuthenticAMD",
+    Stability::PerBoot,
+);
+const FAMILY: Fact =
+    Fact::named("family", "CPU family on x86, decimal", "25", Stability::PerBoot).kind(Kind::Number);
+const MODEL_ID: Fact = Fact::named(
+    "model-id",
+    "model number: decimal on x86, the part on arm64 (`0xd0c`), the machine type on s390x",
+    "1",
+    Stability::PerBoot,
+)
+.kind(Kind::Number);
+const STEPPING: Fact = Fact::named(
+    "stepping",
+    "stepping: decimal on x86, variant and revision on arm64 (`r3p1`), the revision on ppc64le",
+    "1",
+    Stability::PerBoot,
+);
+const MICROCODE: Fact = Fact::named(
+    "microcode",
+    "microcode revision on x86, hexadecimal; in a VM what the hypervisor tells",
+    "0xa0011d5",
+    Stability::Dynamic,
+)
+.kind(Kind::Number);
+const ISA_LEVEL: Fact = Fact::named(
+    "isa-level",
+    "highest x86-64 psABI level that all CPUs reach: `x86-64-v1` to `x86-64-v4`",
+    "x86-64-v3",
+    Stability::PerBoot,
+);
+const SOCKETS: Fact = Fact::named("sockets", "packages with an online CPU, decimal", "2", Stability::Dynamic)
+    .kind(Kind::Number);
+const CORES: Fact =
+    Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic)
+        .kind(Kind::Number);
+const THREADS_PER_CORE: Fact = Fact::named(
+    "threads-per-core",
+    "online CPUs of the core that has the most, decimal",
+    "2",
+    Stability::Dynamic,
+)
+.kind(Kind::Number);
 
 /// The collector.
-pub static CPU_MODEL: Collector = Collector {
-    name: "cpu-model",
-    summary: "Model, instruction set level and topology of the CPUs",
-    facts: &[
-        Fact::primary(
-            "model name; several models, as on boards with big and little cores, sorted and joined by ` + `; \
-             `arm-0x41-0xd8e` (implementer and part) for an arm64 core without a known name; generic in some VMs",
-            "AMD EPYC 7763 64-Core Processor",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "vendor",
-            "vendor: as the CPU spells it on x86, the implementer's name on arm64",
-            "AuthenticAMD",
-            Stability::PerBoot,
-        ),
-        Fact::named("family", "CPU family on x86, decimal", "25", Stability::PerBoot),
-        Fact::named(
-            "model-id",
-            "model number: decimal on x86, the part on arm64 (`0xd0c`), the machine type on s390x",
-            "1",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "stepping",
-            "stepping: decimal on x86, variant and revision on arm64 (`r3p1`), the revision on ppc64le",
-            "1",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "microcode",
-            "microcode revision on x86, hexadecimal; in a VM what the hypervisor tells",
-            "0xa0011d5",
-            Stability::Dynamic,
-        ),
-        Fact::named(
-            "isa-level",
-            "highest x86-64 psABI level that all CPUs reach: `x86-64-v1` to `x86-64-v4`",
-            "x86-64-v3",
-            Stability::PerBoot,
-        ),
-        Fact::named("sockets", "packages with an online CPU, decimal", "2", Stability::Dynamic),
-        Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic),
-        Fact::named(
-            "threads-per-core",
-            "online CPUs of the core that has the most, decimal",
-            "2",
-            Stability::Dynamic,
-        ),
-    ],
-    retired: &[],
-    needs: &[],
-    variables: &[],
-    timeout: Duration::from_secs(5),
-    enabled: Enabled::ByDefault,
-    collect: Collect::Blocking(collect),
-};
+pub static CPU_MODEL: Collector = Collector::new(
+    "cpu-model",
+    Topic::Cpu,
+    "Model, instruction set level and topology of the CPUs",
+    &[MODEL, VENDOR, FAMILY, MODEL_ID, STEPPING, MICROCODE, ISA_LEVEL, SOCKETS, CORES, THREADS_PER_CORE],
+    Collect::Blocking(collect),
+);
 
 register!(CPU_MODEL);
 
+/// More kinds of CPU than any machine has; a longer list is junk.
+const MAX_KINDS: usize = 256;
+
+/// What one CPU says of itself, in the shapes of the facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Description {
+    model: String,
+    vendor: Option<String>,
+    family: Option<String>,
+    model_id: Option<String>,
+    stepping: Option<String>,
+    microcode: Option<String>,
+    isa_level: Option<IsaLevel>,
+}
+
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    let Some(facts) = parse(&cx.host.read("/proc/cpuinfo")?)? else {
+    let text = cx.host.read(cpuinfo::PATH)?;
+    let Some(facts) = parse(cpuinfo::whole(&text))? else {
         return Ok(Collected::not_applicable("`/proc/cpuinfo` names no model on this architecture"));
     };
-    let Topology { sockets, cores, threads_per_core } = Topology::read(&cx.host)?;
+    let Topology { sockets, cores, threads_per_core } = Topology::read(&cx.host);
     Ok(facts
-        .with_some("sockets", sockets)
-        .with_some("cores", cores)
-        .with_some("threads-per-core", threads_per_core)
+        .with_read(&SOCKETS, sockets)
+        .with_read(&CORES, cores)
+        .with_read(&THREADS_PER_CORE, threads_per_core)
         .into())
 }
 
@@ -99,11 +117,20 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
 /// A fact on which the CPUs do not agree is left out, but for the model, which is then a set, and the instruction set level,
 /// which is then the lowest.
 fn parse(text: &str) -> Result<Option<Facts>, CollectError> {
-    let cpus = cpuinfo::cpus(text);
-    if cpus.is_empty() {
+    let mut is_empty = true;
+    let mut described = BTreeSet::new();
+    for cpu in cpuinfo::cpus(text) {
+        is_empty = false;
+        described.extend(describe(&cpu));
+        if described.len() > MAX_KINDS {
+            return Err(CollectError::new(format!(
+                "`/proc/cpuinfo` describes more than {MAX_KINDS} kinds of CPU"
+            )));
+        }
+    }
+    if is_empty {
         return Err(CollectError::new("`/proc/cpuinfo` describes no processor"));
     }
-    let described: Vec<_> = cpus.iter().filter_map(describe).collect();
     let models: BTreeSet<_> = described.iter().map(|cpu| cpu.model.as_str()).collect();
     if models.is_empty() {
         return Ok(None);
@@ -112,17 +139,17 @@ fn parse(text: &str) -> Result<Option<Facts>, CollectError> {
     let agreed = |fact: fn(&Description) -> &Option<String>| agreed(described.iter().map(fact));
     Ok(Some(
         Facts::new(models.join(" + "))
-            .with_some("vendor", agreed(|cpu| &cpu.vendor))
-            .with_some("family", agreed(|cpu| &cpu.family))
-            .with_some("model-id", agreed(|cpu| &cpu.model_id))
-            .with_some("stepping", agreed(|cpu| &cpu.stepping))
-            .with_some("microcode", agreed(|cpu| &cpu.microcode))
-            .with_some("isa-level", described.iter().filter_map(|cpu| cpu.isa_level).min()),
+            .with_some(&VENDOR, agreed(|cpu| &cpu.vendor))
+            .with_some(&FAMILY, agreed(|cpu| &cpu.family))
+            .with_some(&MODEL_ID, agreed(|cpu| &cpu.model_id))
+            .with_some(&STEPPING, agreed(|cpu| &cpu.stepping))
+            .with_some(&MICROCODE, agreed(|cpu| &cpu.microcode))
+            .with_some(&ISA_LEVEL, described.iter().filter_map(|cpu| cpu.isa_level).min()),
     ))
 }
 
 fn describe(cpu: &Cpu<'_>) -> Option<Description> {
-    arm::describe(cpu).or_else(|| x86::describe(cpu)).or_else(|| elsewhere::describe(cpu))
+    arm::describe(cpu).or_else(|| x86::describe(cpu)).or_else(|| rare::describe(cpu))
 }
 
 /// The value that all CPUs which have one have in common.

@@ -1,123 +1,106 @@
 //! How the online CPUs make up cores and packages. CPUs come and go, so only those that are online are asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use node_annotator_core::HostRoot;
 use node_annotator_core::context::HostError;
 
+use crate::source::cpulist::CpuList;
+
 const CPUS: &str = "/sys/devices/system/cpu";
 
-/// More than any kernel can be built for; a longer list is junk.
-const MAX_CPUS: usize = 65_536;
+type Count = Result<Option<usize>, HostError>;
 
-/// Counts of what is online; `None` where the kernel or the firmware does not say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Counts of what is online; none where the kernel or the firmware does not say.
+#[derive(Debug)]
 pub(super) struct Topology {
-    pub(super) sockets: Option<usize>,
-    pub(super) cores: Option<usize>,
-    pub(super) threads_per_core: Option<usize>,
-}
-
-/// What sysfs tells about one CPU.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Place {
-    /// Negative if the firmware does not tell.
-    package: Option<i64>,
-    /// The CPUs of the same core. Numbers of cores are not used: they repeat from cluster to cluster.
-    siblings: Option<BTreeSet<u32>>,
+    pub(super) sockets: Count,
+    pub(super) cores: Count,
+    pub(super) threads_per_core: Count,
 }
 
 impl Topology {
     /// Reads `online` and `cpu*/topology/` below `/sys/devices/system/cpu`.
-    pub(super) fn read(host: &HostRoot) -> Result<Self, HostError> {
-        let Some(online) = host.read_if_present(&format!("{CPUS}/online"))? else {
-            return Ok(Self::default());
+    pub(super) fn read(host: &HostRoot) -> Self {
+        let online = match host.line(&format!("{CPUS}/online")) {
+            Ok(line) => line.as_deref().and_then(CpuList::parse),
+            Err(error) => {
+                let failed = || Err(error.clone());
+                return Self { sockets: failed(), cores: failed(), threads_per_core: failed() };
+            }
         };
-        let mut places = Vec::new();
-        for cpu in parse_list(&online).unwrap_or_default() {
-            let read = |name| host.read_if_present(&format!("{CPUS}/cpu{cpu}/topology/{name}"));
-            places.push(Place {
-                package: read("physical_package_id")?.and_then(|text| text.trim().parse().ok()),
-                siblings: read("thread_siblings_list")?.and_then(|text| parse_list(&text)),
-            });
-        }
-        Ok(Self::count(&places))
-    }
-
-    fn count(places: &[Place]) -> Self {
-        let packages: Option<BTreeSet<_>> =
-            places.iter().map(|place| place.package.filter(|id| *id >= 0)).collect();
-        let cores: Option<BTreeSet<_>> = places.iter().map(|place| place.siblings.as_ref()).collect();
-        let threads = cores.as_ref().and_then(|cores| cores.iter().map(|threads| threads.len()).max());
-        let some = |count: usize| (count > 0).then_some(count);
+        let cpus: Vec<_> = online.iter().flat_map(CpuList::iter).collect();
+        let read = |name: &str| -> Result<Vec<_>, HostError> {
+            cpus.iter().map(|cpu| host.line(&format!("{CPUS}/cpu{cpu}/topology/{name}"))).collect()
+        };
+        let packages = read("physical_package_id");
+        let cores = read("thread_siblings_list").map(|lists| count_threads(&lists));
         Self {
-            sockets: packages.and_then(|packages| some(packages.len())),
-            cores: cores.and_then(|cores| some(cores.len())),
-            threads_per_core: threads,
+            sockets: packages.map(|ids| count_packages(&ids)),
+            cores: cores.clone().map(|threads| threads.map(|threads| threads.len())),
+            threads_per_core: cores.map(|threads| threads.and_then(|threads| threads.into_values().max())),
         }
     }
 }
 
-/// The numbers of a list such as `0-3,8,10-11`; `None` if it is empty, malformed or absurdly long.
-fn parse_list(text: &str) -> Option<BTreeSet<u32>> {
-    let mut cpus = BTreeSet::new();
-    for range in text.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        let length = usize::try_from(last.checked_sub(first)?).ok()?;
-        if cpus.len() + length >= MAX_CPUS {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
+/// How many packages there are; an id is negative if the firmware does not tell.
+fn count_packages(ids: &[Option<String>]) -> Option<usize> {
+    let id = |text: &Option<String>| text.as_ref()?.parse::<i64>().ok().filter(|id| *id >= 0);
+    let packages: BTreeSet<_> = ids.iter().map(id).collect::<Option<_>>()?;
+    some(packages).map(|packages| packages.len())
+}
+
+/// The number of threads of each core, by its first one. Numbers of cores are not used: they repeat from cluster to cluster.
+fn count_threads(siblings: &[Option<String>]) -> Option<BTreeMap<u32, usize>> {
+    let core = |text: &Option<String>| {
+        let threads = CpuList::parse(text.as_ref()?)?;
+        Some((threads.first()?, threads.len()))
+    };
+    let cores: BTreeMap<_, _> = siblings.iter().map(core).collect::<Option<_>>()?;
+    (!cores.is_empty()).then_some(cores)
+}
+
+fn some(set: BTreeSet<i64>) -> Option<BTreeSet<i64>> {
+    (!set.is_empty()).then_some(set)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn place(package: i64, siblings: &str) -> Place {
-        Place { package: Some(package), siblings: parse_list(siblings) }
-    }
-
-    #[test]
-    fn lists_of_cpus_are_read() {
-        let numbers = |text| parse_list(text).map(|cpus| cpus.into_iter().collect::<Vec<_>>());
-        assert_eq!(numbers("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
-        assert_eq!(numbers("0"), Some(vec![0]));
-        for text in ["", "\n", "a", "3-1", "0-", "-1", "0-4294967295", "0,,1", "99999999999"] {
-            assert_eq!(numbers(text), None, "{text}");
-        }
+    fn counted(cpus: &[(&str, &str)]) -> (Option<usize>, Option<usize>, Option<usize>) {
+        let column =
+            |pick: fn(&(&str, &str)) -> String| cpus.iter().map(|cpu| Some(pick(cpu))).collect::<Vec<_>>();
+        let cores = count_threads(&column(|(_, siblings)| (*siblings).to_owned()));
+        let threads = cores.as_ref().and_then(|cores| cores.values().copied().max());
+        (
+            count_packages(&column(|(package, _)| (*package).to_owned())),
+            cores.map(|cores| cores.len()),
+            threads,
+        )
     }
 
     #[test]
     fn cores_are_told_apart_by_their_threads() {
-        let places = [place(0, "0,2"), place(1, "1,3"), place(0, "0,2"), place(1, "1,3")];
-        let counted = Topology { sockets: Some(2), cores: Some(2), threads_per_core: Some(2) };
-        assert_eq!(Topology::count(&places), counted);
+        let cpus = [("0", "0,2"), ("1", "1,3"), ("0", "0,2"), ("1", "1,3")];
+        assert_eq!(counted(&cpus), (Some(2), Some(2), Some(2)));
     }
 
     #[test]
     fn cores_with_and_without_a_second_thread_count_the_most() {
-        let places = [place(0, "0-1"), place(0, "0-1"), place(0, "2"), place(0, "3")];
-        let counted = Topology { sockets: Some(1), cores: Some(3), threads_per_core: Some(2) };
-        assert_eq!(Topology::count(&places), counted);
+        let cpus = [("0", "0-1"), ("0", "0-1"), ("0", "2"), ("0", "3")];
+        assert_eq!(counted(&cpus), (Some(1), Some(3), Some(2)));
     }
 
     #[test]
     fn an_unknown_package_is_no_socket() {
-        let counted = Topology { sockets: None, cores: Some(1), threads_per_core: Some(1) };
-        assert_eq!(Topology::count(&[place(-1, "0")]), counted);
-        assert_eq!(Topology::count(&[]), Topology::default());
+        assert_eq!(counted(&[("-1", "0")]), (None, Some(1), Some(1)));
+        assert_eq!(counted(&[]), (None, None, None));
     }
 
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_a_panic(text in "\\PC*|[0-9,-]{0,30}") {
-            prop_assert!(parse_list(&text).is_none_or(|cpus| !cpus.is_empty() && cpus.len() <= MAX_CPUS));
-        }
+    #[test]
+    fn four_hundred_cpus_that_claim_all_others_take_no_room() {
+        let cpus = vec![("0", "0-65534"); 400];
+        assert_eq!(counted(&cpus), (Some(1), Some(1), Some(65_535)));
     }
 }

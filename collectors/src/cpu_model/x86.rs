@@ -1,7 +1,8 @@
 //! x86: the kernel prints what CPUID says.
 
-use super::cpuinfo::{Cpu, Description};
+use super::Description;
 use super::isa_level::IsaLevel;
+use crate::source::cpuinfo::Cpu;
 
 /// Describes a CPU that has a family and a vendor; `None` if it is of another architecture.
 ///

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use node_annotator_core::{Collected, Facts};
 use serde::{Deserialize, Deserializer};
 
+use super::{DROPLET_ID, GATEWAY, NETMASK, REGION, RESERVED_IP};
+
 /// The fields that are needed. The document also holds `auth_key`, `user_data`, `vendor_data` and `public_keys`: as long as no
 /// field here names them, they are skipped without being stored.
 #[derive(Debug, Deserialize)]
@@ -95,11 +97,11 @@ pub(super) fn parse(body: &[u8]) -> Result<Collected, Malformed> {
     let address = ipv4(Some(address)).ok_or(Malformed::Address)?;
     let reserved = [metadata.reserved_ip, metadata.floating_ip].into_iter().flatten().find_map(assigned);
     Ok(Facts::new(address.to_string())
-        .with_some("gateway", ipv4(anchor.gateway))
-        .with_some("netmask", ipv4(anchor.netmask))
-        .with_some("droplet-id", metadata.droplet_id)
-        .with_some("region", metadata.region)
-        .with_some("reserved-ip", reserved)
+        .with_some(&GATEWAY, ipv4(anchor.gateway))
+        .with_some(&NETMASK, ipv4(anchor.netmask))
+        .with_some(&DROPLET_ID, metadata.droplet_id)
+        .with_some(&REGION, metadata.region)
+        .with_some(&RESERVED_IP, reserved)
         .into())
 }
 

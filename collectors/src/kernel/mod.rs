@@ -5,117 +5,117 @@ mod cmdline;
 mod release;
 mod taints;
 
-use std::time::Duration;
-
+use node_annotator_core::context::HostError;
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Facts, Stability, register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Kind, Stability, Topic,
+    register,
 };
 
 use release::Release;
 
+const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-1015-aws", Stability::PerBoot)
+    .kind(Kind::Version);
+const MAJOR: Fact =
+    Fact::named("major", "first number of the release", "6", Stability::PerBoot).kind(Kind::Number);
+const MINOR: Fact =
+    Fact::named("minor", "second number of the release", "8", Stability::PerBoot).kind(Kind::Number);
+const PATCH: Fact =
+    Fact::named("patch", "third number of the release", "0", Stability::PerBoot).kind(Kind::Number);
+const FLAVOR: Fact = Fact::named(
+    "flavor",
+    "what follows the numbers of the release: the distribution's name for the build",
+    "aws",
+    Stability::PerBoot,
+);
+const BUILD: Fact = Fact::named(
+    "build",
+    "build number, options and date, as `uname -v` prints them",
+    "#16-Ubuntu SMP Mon Aug 19 19:38:17 UTC 2024",
+    Stability::PerBoot,
+)
+.free_text();
+const PREEMPTION: Fact = Fact::named(
+    "preemption",
+    "preemption model that the build names: `preempt`, `preempt-dynamic` (picked at boot), `preempt-rt`, or `none`, \
+     which also stands for voluntary preemption",
+    "preempt-dynamic",
+    Stability::PerBoot,
+);
+const TAINTS: Fact = Fact::named(
+    "taints",
+    "letters of the taint flags, as the kernel documents them, joined by commas; `bit-N` where it has no letter yet; \
+     `none` for an untainted kernel",
+    "P,O,E",
+    Stability::Dynamic,
+)
+.kind(Kind::List);
+const CMDLINE: Fact = Fact::named(
+    "cmdline",
+    "boot parameters that are known to hold no secret (an allow-list), in order, separated by spaces",
+    "isolcpus=2-15 nohz_full=2-15 mitigations=off",
+    Stability::PerBoot,
+)
+.free_text()
+// What the kernel itself takes on x86 and arm64.
+.max_bytes(2048);
+const CLOCKSOURCE: Fact = Fact::named(
+    "clocksource",
+    "clock source in use; `acpi_pm` and `hpet` are slow",
+    "tsc",
+    Stability::Dynamic,
+);
+const BTF: Fact = Fact::named(
+    "btf",
+    "whether the kernel carries its type information, which portable eBPF programs need: `true` or `false`",
+    "true",
+    Stability::PerBoot,
+)
+.kind(Kind::Flag);
+
 /// The collector.
-pub static KERNEL: Collector = Collector {
-    name: "kernel",
-    summary: "Release, build and state of the running kernel",
-    facts: &[
-        Fact::primary("release, as `uname -r` prints it", "6.8.0-1015-aws", Stability::PerBoot),
-        Fact::named("major", "first number of the release", "6", Stability::PerBoot),
-        Fact::named("minor", "second number of the release", "8", Stability::PerBoot),
-        Fact::named("patch", "third number of the release", "0", Stability::PerBoot),
-        Fact::named(
-            "flavor",
-            "what follows the numbers of the release: the distribution's name for the build",
-            "aws",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "build",
-            "build number, options and date, as `uname -v` prints them",
-            "#16-Ubuntu SMP Mon Aug 19 19:38:17 UTC 2024",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "preemption",
-            "preemption model that the build names: `preempt`, `preempt-dynamic` (picked at boot), `preempt-rt`, or `none`, \
-             which also stands for voluntary preemption",
-            "preempt-dynamic",
-            Stability::PerBoot,
-        ),
-        Fact::named(
-            "taints",
-            "letters of the taint flags, as the kernel documents them, joined by commas; `bit-N` where it has no letter yet; \
-             `none` for an untainted kernel",
-            "P,O,E",
-            Stability::Dynamic,
-        ),
-        Fact {
-            max_bytes: MAX_CMDLINE_BYTES,
-            ..Fact::named(
-                "cmdline",
-                "boot parameters that are known to hold no secret (an allow-list), in order, separated by spaces",
-                "isolcpus=2-15 nohz_full=2-15 mitigations=off",
-                Stability::PerBoot,
-            )
-        },
-        Fact::named(
-            "clocksource",
-            "clock source in use; `acpi_pm` and `hpet` are slow",
-            "tsc",
-            Stability::Dynamic,
-        ),
-        Fact::named(
-            "btf",
-            "whether the kernel carries its type information, which portable eBPF programs need: `true` or `false`",
-            "true",
-            Stability::PerBoot,
-        ),
-    ],
-    retired: &[],
-    needs: &[],
-    variables: &[],
-    timeout: Duration::from_secs(5),
-    enabled: Enabled::ByDefault,
-    collect: Collect::Blocking(collect),
-};
+pub static KERNEL: Collector = Collector::new(
+    "kernel",
+    Topic::Kernel,
+    "Release, build and state of the running kernel",
+    &[FULL, MAJOR, MINOR, PATCH, FLAVOR, BUILD, PREEMPTION, TAINTS, CMDLINE, CLOCKSOURCE, BTF],
+    Collect::Blocking(collect),
+);
 
 register!(KERNEL);
 
-/// What the kernel itself takes on x86 and arm64.
-const MAX_CMDLINE_BYTES: usize = 2048;
+const RELEASE_PATH: &str = "/proc/sys/kernel/osrelease";
+const VERSION_PATH: &str = "/proc/sys/kernel/version";
+const TAINTED_PATH: &str = "/proc/sys/kernel/tainted";
+const CMDLINE_PATH: &str = "/proc/cmdline";
+const CLOCKSOURCE_PATH: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
-const RELEASE: &str = "/proc/sys/kernel/osrelease";
-const BUILD: &str = "/proc/sys/kernel/version";
-const TAINTED: &str = "/proc/sys/kernel/tainted";
-const CMDLINE: &str = "/proc/cmdline";
-const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-const BTF: &str = "/sys/kernel/btf/vmlinux";
-
-/// The directory of [`BTF`] is there only with BTF; this one is wherever sysfs is.
-const SYSFS: &str = "/sys/kernel";
+/// The directory of [`BTF_PATH`] is there only with BTF; this one is in every sysfs, and missing in sandboxes.
+const SYSFS_PATH: &str = "/sys/kernel";
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    let text = cx.host.read(RELEASE)?;
+    let text = cx.host.read(RELEASE_PATH)?;
     let Some(release) = Release::parse(&text) else {
-        return Err(CollectError::new(format!("`{RELEASE}` holds no kernel release")));
+        return Err(CollectError::new(format!("`{RELEASE_PATH}` holds no kernel release")));
     };
-    let build = read_line(cx, BUILD)?;
-    let btf = cx.host.exists(SYSFS).then(|| cx.host.exists(BTF));
+    let build = cx.host.line(VERSION_PATH);
+    let preemption = build.clone().map(|build| build.as_deref().map(build::preemption));
+    let taints = cx.host.line(TAINTED_PATH).map(|line| line.and_then(|text| taints::parse(&text)));
+    let cmdline = cx.host.line(CMDLINE_PATH).map(|line| line.and_then(|text| cmdline::allowed(&text)));
     Ok(Facts::new(release.full)
-        .with("major", release.major)
-        .with("minor", release.minor)
-        .with_some("patch", release.patch)
-        .with_some("flavor", release.flavor)
-        .with_some("preemption", build.as_deref().map(build::preemption))
-        .with_some("build", build)
-        .with_some("taints", read_line(cx, TAINTED)?.and_then(|text| taints::parse(&text)))
-        .with_some("cmdline", read_line(cx, CMDLINE)?.and_then(|text| cmdline::allowed(&text)))
-        .with_some("clocksource", read_line(cx, CLOCKSOURCE)?)
-        .with_some("btf", btf)
+        .with(&MAJOR, release.major)
+        .with(&MINOR, release.minor)
+        .with_some(&PATCH, release.patch)
+        .with_some(&FLAVOR, release.flavor)
+        .with_read(&PREEMPTION, preemption)
+        .with_read(&BUILD, build)
+        .with_read(&TAINTS, taints)
+        .with_read(&CMDLINE, cmdline)
+        .with_read(&CLOCKSOURCE, cx.host.line(CLOCKSOURCE_PATH))
+        .with_read(&BTF, btf(&cx.host))
         .into())
 }
 
-/// The text of a file without which the others still make sense; a path that the container runtime masks reads as empty.
-fn read_line(cx: &Context, path: &str) -> Result<Option<String>, CollectError> {
-    let text = cx.host.read_if_present(path)?;
-    Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+fn btf(host: &HostRoot) -> Result<Option<bool>, HostError> {
+    if host.exists(SYSFS_PATH)? { host.exists(BTF_PATH).map(Some) } else { Ok(None) }
 }

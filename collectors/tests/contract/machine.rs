@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use node_annotator_core::context::{HttpClient, Resolver};
 use node_annotator_core::{
@@ -30,14 +30,14 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 
 /// The metadata document of the Droplet, with a secret in every field that may hold one.
 pub(crate) fn droplet_metadata() -> String {
-    HostRoot::new(fixture("")).read("/droplet.metadata.json").unwrap()
+    HostRoot::new(fixture("")).read("/droplet.metadata.json").unwrap().to_string()
 }
 
 /// What a secret looks like in [`droplet_metadata`].
 pub(crate) const SECRET: &str = "sentinel-secret";
 
 pub(crate) fn collector(name: &str) -> &'static Collector {
-    Registry::from_inventory().unwrap().get(name).unwrap()
+    Registry::from_inventory().unwrap().find(name).unwrap()
 }
 
 /// The world as a collector finds it on a machine: the variables and the network that it declares, and no others.
@@ -46,8 +46,8 @@ pub(crate) fn context_for(collector: &Collector, machine: &str) -> Context {
         "droplet" => Service::answers(200, droplet_metadata()),
         _ => Service::unreachable(),
     };
-    let variables = [("NODE_IPS", "192.0.2.17,2001:db8::17")];
-    let declared = |name: &str| collector.variables.iter().any(|variable| variable.name == name);
+    let environment = [("NODE_IPS", "192.0.2.17,2001:db8::17")].into_iter().collect();
+    // What is not declared panics, and the runner hands out what is declared alone.
     let http: Arc<dyn HttpClient> = if collector.needs.contains(&Need::MetadataService) {
         Arc::new(service)
     } else {
@@ -58,7 +58,6 @@ pub(crate) fn context_for(collector: &Collector, machine: &str) -> Context {
     } else {
         Arc::new(Forbidden)
     };
-    let environment = variables.into_iter().filter(|(name, _)| declared(name)).collect();
     context(machine, environment, http, resolver)
 }
 
@@ -69,7 +68,7 @@ pub(crate) fn context(
     resolver: Arc<dyn Resolver>,
 ) -> Context {
     let host = HostRoot::new(fixture(machine));
-    Context { host, environment, http, resolver, started_at: SystemTime::UNIX_EPOCH }
+    Context::offline(host).with_environment(environment).with_http(http).with_resolver(resolver)
 }
 
 /// Runs one collector as the binary does, retries included.

@@ -1,10 +1,10 @@
 //! What is told apart of a path on the host: its content, absent, not visible, broken.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use node_annotator_core::context::{Access, HostErrorKind};
+use node_annotator_core::context::{Access, HostError, HostErrorKind};
 use node_annotator_core::{HostPath, HostRoot, Need};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ fn root(files: &[(&str, Option<&str>)]) -> TempDir {
     root
 }
 
-fn kind<T: std::fmt::Debug>(read: Result<T, node_annotator_core::context::HostError>) -> HostErrorKind {
+fn kind<T: std::fmt::Debug>(read: Result<T, HostError>) -> HostErrorKind {
     read.unwrap_err().kind()
 }
 
@@ -174,6 +174,8 @@ fn only_what_is_declared_can_be_looked_at() {
     }
 }
 
+const BOTH: &[Need] = &[OS_RELEASE[0], Need::HostPath(HostPath::optional("/usr/lib", "/usr/lib/os-release"))];
+
 #[test]
 fn a_pod_sees_the_host_below_its_mounts() {
     let root = root(&[
@@ -184,8 +186,6 @@ fn a_pod_sees_the_host_below_its_mounts() {
     ]);
     let host = HostRoot::with_files(root.path(), root.path().join("host"));
     assert_eq!(host.line("/proc/file").unwrap().as_deref(), Some("kernel"));
-    const BOTH: &[Need] =
-        &[OS_RELEASE[0], Need::HostPath(HostPath::optional("/usr/lib", "/usr/lib/os-release"))];
     assert_eq!(host.restricted_to(BOTH).line("/etc/os-release").unwrap().as_deref(), Some("ID=host"));
     let error = host.restricted_to(OS_RELEASE).text("/etc/os-release").unwrap_err();
     assert_eq!(error.kind(), HostErrorKind::NotVisible, "the link leads out of what is mounted");
@@ -196,7 +196,6 @@ fn a_pod_sees_the_host_below_its_mounts() {
 
 #[test]
 fn a_denied_file_is_not_visible() {
-    use std::os::unix::fs::PermissionsExt;
     let root = root(&[("proc/denied", Some("text")), ("proc/closed/file", Some("text"))]);
     for path in ["proc/denied", "proc/closed"] {
         fs::set_permissions(root.path().join(path), fs::Permissions::from_mode(0o000)).unwrap();

@@ -6,14 +6,14 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 use node_annotator_core::{
-    CollectError, Collector, DoneMark, Entry, Facts, Need, Outcome, Plan, Prefix, Report, Selection,
+    CollectError, Collector, DoneMark, Entry, Facts, HostPath, Need, Outcome, Plan, Prefix, Report, Selection,
 };
 use node_annotator_deploy::{Layout, Manifests, Object, Settings, Workload};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use crate::fakes::{leaked, named, selection};
+use crate::fakes::{MORE, leaked, named, selection};
 
 type Labels = BTreeMap<String, String>;
 
@@ -67,7 +67,7 @@ impl Run {
             let outcome = if !succeeds {
                 Outcome::failed(&CollectError::new("no luck"))
             } else if collector.name.len().is_multiple_of(2) {
-                Outcome::Collected(Facts::new("value").with("more", "value"))
+                Outcome::Collected(Facts::new("value").with(&MORE, "value"))
             } else {
                 Outcome::NotApplicable("not here".to_owned())
             };
@@ -137,18 +137,14 @@ fn mark() -> impl Strategy<Value = DoneMark> {
 }
 
 fn collectors() -> impl Strategy<Value = Vec<&'static Collector>> {
-    let needs: Vec<&'static [Need]> = vec![
-        &[],
-        &[Need::Dns],
-        &[Need::MetadataService],
-        &[Need::HostNetwork],
-        &[Need::HostPath("/etc/fstab")],
-    ];
+    const FSTAB: &[Need] = &[Need::HostPath(HostPath::file("/etc/fstab"))];
+    let needs: Vec<&'static [Need]> =
+        vec![&[], &[Need::Dns], &[Need::MetadataService], &[Need::HostNetwork], FSTAB];
     btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", select(needs), 1..6).prop_filter_map(
         "reserved",
         |collectors| {
             let reserved = ["all", "default", "opt-out", "combined"];
-            let new = |(name, needs): (String, _)| leaked(Collector { needs, ..named(name.leak()) });
+            let new = |(name, needs): (String, _)| leaked(named(name.leak()).needs(needs));
             let fine = !collectors.keys().any(|name| reserved.contains(&name.as_str()));
             fine.then(|| collectors.into_iter().map(new).collect())
         },

@@ -1,43 +1,34 @@
 //! Collectors that declare something and collect nothing.
 
-use std::time::Duration;
-
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Enabled, Fact, Need, Registry, Selection,
-    Stability, Variable,
+    Collect, CollectError, Collected, Collector, Context, Fact, HostPath, Need, Registry, Selection,
+    Stability, Topic, Variable,
 };
 use node_annotator_deploy::Settings;
 
-pub(crate) static KERNEL: Collector = fake("kernel", &[], &[]);
-pub(crate) static CPU_MODEL: Collector = fake("cpu-model", &[], &[]);
-pub(crate) static ANCHOR_IP: Collector = fake("anchor-ip", &[Need::MetadataService], &[]);
-pub(crate) static PTR: Collector =
-    fake("ptr", &[Need::Dns], &[Variable { name: "NODE_IPS", summary: "the node's addresses" }]);
-pub(crate) static NIC: Collector = fake("nic", &[Need::HostNetwork], &[]);
-pub(crate) static OS: Collector =
-    fake("os", &[Need::HostPath("/etc/os-release"), Need::HostPath("/usr/lib/modules/")], &[]);
+pub(crate) static KERNEL: Collector = named("kernel");
+pub(crate) static CPU_MODEL: Collector = named("cpu-model");
+pub(crate) static ANCHOR_IP: Collector = named("anchor-ip")
+    .needs(&[Need::MetadataService])
+    .variables(&[Variable::operator("METADATA_URL", "where it asks")]);
+pub(crate) static PTR: Collector = named("ptr").needs(&[Need::Dns]).variables(&[Variable::field(
+    "NODE_IPS",
+    "the node's addresses",
+    "status.hostIPs",
+)]);
+pub(crate) static NIC: Collector = named("nic").needs(&[Need::HostNetwork]);
+pub(crate) static OS: Collector = named("os").needs(&[
+    Need::HostPath(HostPath::optional("/etc", "/etc/os-release")),
+    Need::HostPath(HostPath::directory("/usr/lib/modules")),
+    Need::HostPath(HostPath::file("/etc/machine-id")),
+]);
 
-const FACTS: &[Fact] = &[
-    Fact::primary("nothing", "none", Stability::Immutable),
-    Fact::named("more", "nothing more", "none", Stability::Immutable),
-];
-
-const fn fake(name: &'static str, needs: &'static [Need], variables: &'static [Variable]) -> Collector {
-    Collector { needs, variables, ..named(name) }
-}
+const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
+pub(crate) const MORE: Fact = Fact::named("more", "nothing more", "none", Stability::Immutable);
 
 pub(crate) const fn named(name: &'static str) -> Collector {
-    Collector {
-        name,
-        summary: "nothing",
-        facts: FACTS,
-        retired: &["less"],
-        needs: &[],
-        variables: &[],
-        timeout: Duration::from_secs(1),
-        enabled: Enabled::ByDefault,
-        collect: Collect::Blocking(nothing),
-    }
+    Collector::new(name, Topic::System, "nothing", &[NOTHING, MORE], Collect::Blocking(nothing))
+        .retired(&["less"])
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every collector")]

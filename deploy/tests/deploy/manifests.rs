@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use node_annotator_core::{Collector, Need, Registry, Selection};
+use node_annotator_core::{Collector, Registry, Selection};
 use node_annotator_deploy::{
     ImagePullPolicy, Layout, Manifests, Object, PolicyMode, Settings, labels, policy,
 };
@@ -130,9 +130,14 @@ fn what_a_collector_needs_comes_from_its_declaration() {
         os.volumes.iter().flatten().map(|volume| volume.host_path.clone().unwrap()).collect();
     let sources: Vec<_> =
         sources.iter().map(|host| (host.path.as_str(), host.type_.as_deref().unwrap())).collect();
-    assert_eq!(sources, [("/etc/os-release", "File"), ("/usr/lib/modules/", "Directory")]);
+    assert_eq!(
+        sources,
+        [("/etc", "Directory"), ("/etc/machine-id", "File"), ("/usr/lib/modules", "Directory")]
+    );
+    assert!(os.containers[0].args.as_ref().unwrap().contains(&"--host-mount=/host".to_owned()));
     for mount in os.containers[0].volume_mounts.iter().flatten() {
         assert_eq!(mount.read_only, Some(true), "{}", mount.mount_path);
+        assert!(mount.mount_path.starts_with("/host/"), "{}", mount.mount_path);
     }
 }
 
@@ -300,23 +305,38 @@ fn bad_input_is_refused() {
 }
 
 #[test]
+fn variables_are_those_that_a_selected_collector_takes_from_the_operator() {
+    let with = |name: &str| Settings {
+        environment: [(name.to_owned(), "http://192.0.2.1/".to_owned())].into(),
+        ..settings(&[&ANCHOR_IP, &KERNEL, &PTR])
+    };
+    for (name, variables) in [("anchor-ip", vec!["NODE_NAME", "METADATA_URL"]), ("kernel", vec!["NODE_NAME"])]
+    {
+        let (_, pod) = pod(&with("METADATA_URL"), &format!("node-annotator-{name}"));
+        assert_eq!(env(&pod.containers[0]), variables);
+    }
+    for name in ["NODE_IPS", "METADATA_UR"] {
+        let refused = format!(
+            "no selected collector reads the variable `{name}` from the operator\nvalid: METADATA_URL"
+        );
+        assert_eq!(refusal(&with(name)), refused);
+    }
+    let none = Settings { environment: with("A").environment, ..settings(&[&KERNEL]) };
+    assert!(refusal(&none).ends_with("valid: none"));
+}
+
+#[test]
 fn collectors_that_no_daemon_set_can_run_are_refused() {
     let refuse = |collector| refusal(&settings(&[leaked(collector)]));
     insta::assert_snapshot!(
-        [
-            refuse(named("combined")),
-            refuse(named("a-name-of-forty-nine-characters-that-is-too-longx")),
-            refuse(Collector { needs: &[Need::HostPath("/")], ..named("root") }),
-            refuse(Collector { needs: &[Need::HostPath("/etc/../")], ..named("up") }),
-            refuse(Collector { needs: &[Need::HostPath("etc/")], ..named("relative") }),
-        ]
-        .join("\n")
+        [refuse(named("combined")), refuse(named("a-name-of-forty-nine-characters-that-is-too-longx")),]
+            .join("\n")
     );
     let many: Vec<&'static Collector> =
         (0..=policy::MAX_LABELS).map(|index| leaked(named(format!("c{index}").leak()))).collect();
     assert_eq!(
         refusal(&settings(&many)),
-        "the selected collectors may write 645 annotations on a node, and the admission policy allows 512\n\
+        "the selected collectors may write 903 annotations on a node, and the admission policy allows 512\n\
          hint: select fewer collectors"
     );
 }

@@ -178,7 +178,7 @@ impl HostRoot {
     }
 
     fn record(&self, path: &str, access: fn(String) -> Access) -> Result<(), HostError> {
-        if !self.declares(path, |need, path| need.covers(path)) || path.split('/').any(|part| part == "..") {
+        if !self.declares(path, HostPath::covers) || path.split('/').any(|part| part == "..") {
             return Err(HostError::undeclared(path));
         }
         self.seen().accesses.insert(access(path.to_owned()));

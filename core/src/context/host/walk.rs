@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::Failure;
@@ -32,7 +32,7 @@ const MOUNT_POINTS: [&str; 12] = [
 ];
 
 /// The magic number of tmpfs, with which container runtimes mask directories.
-const TMPFS: i64 = 0x0102_1994;
+const TMPFS: FsWord = 0x0102_1994;
 
 /// Where /proc and /sys are found, and where everything else is.
 #[derive(Debug)]
@@ -115,9 +115,12 @@ impl Roots {
     }
 
     fn start(&self, name: &str) -> Result<OwnedFd, Failure> {
-        let root = if is_of_kernel(name) { &self.kernel } else { &self.files };
-        open_root(root)
-            .map_err(|_| Failure::not_visible(format!("nothing is mounted on `{}`", root.display())))
+        let (root, missing) = if is_of_kernel(name) {
+            (&self.kernel, "the host's root is not there")
+        } else {
+            (&self.files, "no files of the host are mounted")
+        };
+        open_root(root).map_err(|_| Failure::not_visible(missing))
     }
 }
 
@@ -145,12 +148,11 @@ enum Step {
 impl Walk<'_> {
     fn step(&self, name: &str, flags: OFlags) -> Result<Step, Failure> {
         let start;
-        let directory = match self.open.last() {
-            Some((_, directory)) => directory.as_fd(),
-            None => {
-                start = self.roots.start(name)?;
-                start.as_fd()
-            }
+        let directory = if let Some((_, directory)) = self.open.last() {
+            directory.as_fd()
+        } else {
+            start = self.roots.start(name)?;
+            start.as_fd()
         };
         // Opened as a place alone, a link is opened itself.
         if flags == OFlags::PATH
@@ -194,7 +196,7 @@ pub(super) fn hidden(directory: BorrowedFd, path: &str) -> Option<Failure> {
     if MOUNT_POINTS.contains(&path) {
         return Some(Failure::not_visible(format!("nothing is mounted on `{path}`")));
     }
-    let is_masked = rustix::fs::fstatfs(directory).is_ok_and(|fs| i64::from(fs.f_type) == TMPFS);
+    let is_masked = rustix::fs::fstatfs(directory).is_ok_and(|fs| fs.f_type == TMPFS);
     is_masked.then(|| Failure::not_visible(format!("the container runtime masks `{path}`")))
 }
 
@@ -214,10 +216,10 @@ pub(super) fn is_dot(name: &[u8]) -> bool {
 /// The target of a link; `None` for everything else.
 fn read_link(directory: BorrowedFd, name: &str) -> Result<Option<String>, Failure> {
     match rustix::fs::readlinkat(directory, name, Vec::new()) {
-        Ok(target) => match target.into_string() {
-            Ok(target) => Ok(Some(target)),
-            Err(_) => Err(Failure::broken("a link on the way is not UTF-8")),
-        },
+        Ok(target) => {
+            let text = target.into_string();
+            text.map(Some).map_err(|_| Failure::broken("a link on the way is not UTF-8"))
+        }
         Err(Errno::INVAL | Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }

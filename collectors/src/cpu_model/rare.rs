@@ -1,6 +1,7 @@
 //! Architectures that are rare among nodes: as much as their `/proc/cpuinfo` tells without a table of parts.
 
-use super::cpuinfo::{Cpu, Description};
+use super::Description;
+use crate::source::cpuinfo::Cpu;
 
 /// IBM mainframes, by machine type.
 const MAINFRAMES: &[(&str, &str)] = &[

@@ -1,0 +1,6 @@
+//! Sources that several collectors read: parsers and readers, each written once.
+
+pub(crate) mod choice;
+pub(crate) mod cpuinfo;
+pub(crate) mod cpulist;
+pub(crate) mod dmi;

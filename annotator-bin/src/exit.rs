@@ -1,22 +1,56 @@
-//! What the exit status says. The numbers are documented and stable.
+//! The exit codes: their numbers, which are stable, and what each means for each command.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// How the process ended.
+/// How the process ended. [`MEANINGS`] says what that is for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All selected collectors are done, and that is written on the Node; or there was nothing to write. `doctor`: all holds.
+    /// The command did its work, and all is well.
     Done = 0,
-    /// A defect, or a local failure such as an unwritable output.
+    /// A defect, or a local failure such as an output that cannot be written.
     Unexpected = 1,
-    /// The command line is wrong. Nothing was run.
+    /// The command line is wrong. Nothing was done.
     Usage = 2,
-    /// Written on the Node, but some collectors failed, panicked or timed out. `doctor`: something does not hold.
-    SomeFailed = 3,
-    /// Nothing was written on the Node. `doctor`: something could not be checked, and what could holds.
-    NotPublished = 4,
+    /// The command did its work, and has failures to show for it.
+    Failures = 3,
+    /// The command could not do its work.
+    Unfinished = 4,
 }
+
+/// What the codes mean, by command. Any other command has [`OTHERS`].
+const MEANINGS: [(&str, [(Exit, &str); 5]); 2] = [
+    (
+        "run",
+        [
+            (Exit::Done, "done, and written on the Node unless --dry-run"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line is wrong; nothing was run"),
+            (Exit::Failures, "written, but some collectors failed or timed out"),
+            (Exit::Unfinished, "nothing was written on the Node"),
+        ],
+    ),
+    (
+        "doctor",
+        [
+            (Exit::Done, "everything holds; there may be warnings"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line is wrong; nothing was checked"),
+            (Exit::Failures, "something does not hold"),
+            (Exit::Unfinished, "something could not be checked, such as for want of rights; the rest holds"),
+        ],
+    ),
+];
+
+/// For commands that print something and do nothing else.
+const OTHERS: [(Exit, &str); 3] = [
+    (Exit::Done, "printed"),
+    (Exit::Unexpected, UNEXPECTED),
+    (Exit::Usage, "the command line is wrong; nothing was printed"),
+];
+
+const UNEXPECTED: &str = "unexpected: a defect, or an output that cannot be written";
 
 impl Exit {
     /// The number.
@@ -29,4 +63,14 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
     }
+}
+
+/// The codes of a command, as its help shows them.
+pub fn help(command: &str) -> String {
+    let rows = MEANINGS.iter().find(|(name, _)| *name == command).map_or(&OTHERS[..], |(_, rows)| rows);
+    let mut text = "Exit codes:".to_owned();
+    for (exit, meaning) in rows {
+        write!(text, "\n  {}  {meaning}", exit.code()).expect("a string takes what is written to it");
+    }
+    text
 }

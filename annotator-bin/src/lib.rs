@@ -1,4 +1,4 @@
-//! The library half of the `node-annotator` binary: command line, run, publishing.
+//! The library half of the `node-annotator` binary.
 //!
 //! A binary with collectors of its own is two lines, as the crate's example `own_collectors` shows:
 //!
@@ -7,21 +7,30 @@
 //! fn main() -> std::process::ExitCode { node_annotator::main() }
 //! ```
 //!
-//! This is the only crate that talks to the API server, and [`publish`] the only place that writes to a Node.
+//! There are two wings. [`node`] runs on a node: it collects, and it alone writes to a Node. [`operator`] is what an
+//! operator runs on a shell; it is behind the feature `operator`, and the node's wing compiles without it. Both share
+//! the command line, the process, the connection to the cluster, the output formats, troubles and exit codes.
+//!
+//! The modules are public for the tests of this workspace. What another binary needs is [`main`].
 
-pub mod catalogue;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod cluster;
-pub mod doctor;
+#[doc(hidden)]
 pub mod exit;
-pub mod network;
+#[doc(hidden)]
+pub mod node;
+#[cfg(feature = "operator")]
+#[doc(hidden)]
+pub mod operator;
+#[doc(hidden)]
 pub mod output;
-pub mod publish;
-pub mod run;
-pub mod stop;
-pub mod termination;
+#[doc(hidden)]
+pub mod process;
+#[doc(hidden)]
+pub mod trouble;
 
-mod logging;
-mod watchdog;
-
-pub use cli::{Invocation, command, main};
+#[doc(hidden)]
+pub use cli::command;
+pub use cli::main;

@@ -1,81 +1,119 @@
-//! `manifests`: the generator's settings as flags.
+//! `manifests`: prints what is to be applied.
 
-use clap::builder::PossibleValue;
+use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
+use node_annotator_core::Registry;
 use node_annotator_core::fact::clean;
-use node_annotator_core::{DoneMark, Generation, Prefix, Registry, Selection};
 use node_annotator_deploy::{
     DEFAULT_IMAGE, ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Settings,
 };
 
-use super::own_name;
+use super::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
+use super::{Usage, own_name};
+use crate::exit::{self, Exit};
+use crate::output::print;
+use crate::trouble::Trouble;
+
+const OBJECTS: &str = "Objects";
+const NODES: &str = "Nodes";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = notes())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(super) struct ManifestOptions {
-    /// What the DaemonSets run: names, `default`, `all`; `-NAME` takes away
-    #[arg(long, value_name = "LIST", default_value = "default", allow_hyphen_values = true)]
-    collectors: String,
+pub(super) struct ManifestsCommand {
+    #[command(flatten)]
+    selection: SelectionOptions,
 
-    /// The domain that all keys begin with
-    #[arg(long, env = "NODE_ANNOTATOR_PREFIX", default_value_t)]
-    prefix: Prefix,
+    #[command(flatten)]
+    keys: KeyOptions,
 
-    /// The value of the done labels; a new one runs the whole fleet again
-    #[arg(long, value_name = "VALUE")]
-    generation: Option<Generation>,
+    #[command(flatten)]
+    generation: GenerationOptions,
 
     /// The namespace, used for nothing else; what needs more rights goes into NAMESPACE-privileged
-    #[arg(long, default_value_t)]
+    #[arg(long, env = "NODE_ANNOTATOR_NAMESPACE", default_value_t, help_heading = OBJECTS)]
     namespace: Installation,
 
     /// The image
-    #[arg(long, default_value = DEFAULT_IMAGE)]
+    #[arg(long, env = "NODE_ANNOTATOR_IMAGE", default_value = DEFAULT_IMAGE, help_heading = OBJECTS)]
     image: String,
 
     /// When the kubelet pulls the image
-    #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_IMAGE_PULL_POLICY",
+        value_name = "POLICY",
+        default_value = "IfNotPresent",
+        help_heading = OBJECTS
+    )]
     image_pull_policy: PullPolicy,
 
-    /// A Secret with credentials for the image; may be repeated
-    #[arg(long, value_name = "NAME")]
+    /// A Secret with credentials for the image; may be repeated, or be a list with commas
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_IMAGE_PULL_SECRET",
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = OBJECTS
+    )]
     image_pull_secret: Vec<String>,
 
     /// One DaemonSet per privilege class instead of one per collector
-    #[arg(long)]
+    #[arg(long, env = "NODE_ANNOTATOR_COMBINED", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
     combined: bool,
 
-    /// A label that a node must have; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    /// Leave out the admission policy: the token of any pod may then change every node
+    #[arg(long, env = "NODE_ANNOTATOR_NO_POLICY", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
+    no_policy: bool,
+
+    /// A label that a node must have; may be repeated, or be a list with commas
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_NODE_SELECTOR",
+        value_name = "KEY=VALUE",
+        value_parser = assignment,
+        value_delimiter = ',',
+        help_heading = NODES
+    )]
     node_selector: Vec<(String, String)>,
 
     /// Leave out the nodes of the control plane
-    #[arg(long)]
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_EXCLUDE_CONTROL_PLANE",
+        value_parser = BoolishValueParser::new(),
+        help_heading = NODES
+    )]
     exclude_control_plane: bool,
 
     /// Ask metadata services from the host network, where pods cannot reach them
-    #[arg(long)]
+    #[arg(long, env = "NODE_ANNOTATOR_HOST_NETWORK", value_parser = BoolishValueParser::new(), help_heading = NODES)]
     host_network: bool,
 
     /// A variable that a selected collector reads, as `explain` shows; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    #[arg(long, env = "NODE_ANNOTATOR_ENV", value_name = "NAME=VALUE", value_parser = assignment, help_heading = COLLECTORS)]
     env: Vec<(String, String)>,
 
-    /// Leave out the admission policy: the token of any pod may then change every node
-    #[arg(long)]
-    no_policy: bool,
-
     /// What to print
-    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
+    #[arg(
+        short,
+        long,
+        env = "NODE_ANNOTATOR_OUTPUT",
+        value_name = "FORMAT",
+        default_value = "yaml",
+        help_heading = OUTPUT
+    )]
     output: ManifestFormat,
 }
 
-const EXAMPLES: &str = "\
+fn notes() -> String {
+    let examples = "\
 Examples:
   node-annotator manifests | kubectl apply -f -
   node-annotator manifests --collectors kernel --image registry.example.com/node-annotator:1.0
   node-annotator manifests --generation 2 | kubectl apply -f -     every node runs again";
+    format!("{examples}\n\n{}", exit::help("manifests"))
+}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ManifestFormat {
@@ -99,54 +137,56 @@ impl ValueEnum for PullPolicy {
     }
 }
 
-/// The manifests as text; the error is a usage message.
-pub(super) fn render(options: &ManifestOptions, registry: &Registry) -> Result<String, String> {
-    let settings = settings(options, registry)?;
-    let manifests = Manifests::new(&settings).map_err(|error| error.to_string())?;
-    for warning in manifests.warnings() {
-        eprintln!("warning: {warning}");
+impl ManifestsCommand {
+    pub(super) fn run(&self, registry: &Registry) -> anyhow::Result<Exit> {
+        let usage = |error| Usage(Trouble::plain(error));
+        let manifests = Manifests::new(&self.settings(registry)?).map_err(usage)?;
+        for warning in manifests.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        let text = match self.output {
+            ManifestFormat::Yaml => manifests.yaml(),
+            ManifestFormat::Json => manifests.json(),
+        };
+        print(&text.map_err(usage)?)?;
+        Ok(Exit::Done)
     }
-    let text = match options.output {
-        ManifestFormat::Yaml => manifests.yaml(),
-        ManifestFormat::Json => manifests.json(),
-    };
-    text.map_err(|error| error.to_string())
-}
 
-fn settings(options: &ManifestOptions, registry: &Registry) -> Result<Settings, String> {
-    // All by name: a flag that is added cannot be forgotten here.
-    let ManifestOptions {
-        collectors,
-        prefix,
-        generation,
-        namespace,
-        image,
-        image_pull_policy,
-        image_pull_secret,
-        combined,
-        node_selector,
-        exclude_control_plane,
-        host_network,
-        env,
-        no_policy,
-        output: _,
-    } = options;
-    Ok(Settings {
-        selection: Selection::parse(collectors, registry).map_err(|error| error.to_string())?,
-        prefix: prefix.clone(),
-        mark: generation.clone().map_or(DoneMark::Saved, DoneMark::Generation),
-        installation: namespace.clone(),
-        image: image.clone(),
-        image_pull_policy: image_pull_policy.0,
-        image_pull_secrets: image_pull_secret.clone(),
-        layout: if *combined { Layout::Combined } else { Layout::PerCollector },
-        node_selector: node_selector.iter().cloned().collect(),
-        exclude_control_plane: *exclude_control_plane,
-        host_network: *host_network,
-        environment: env.iter().cloned().collect(),
-        policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
-        command: command_line(),
-    })
+    fn settings(&self, registry: &Registry) -> Result<Settings, Usage> {
+        // All by name: a flag that is added cannot be forgotten here.
+        let Self {
+            selection,
+            keys,
+            generation,
+            namespace,
+            image,
+            image_pull_policy,
+            image_pull_secret,
+            combined,
+            no_policy,
+            node_selector,
+            exclude_control_plane,
+            host_network,
+            env,
+            output: _,
+        } = self;
+        Ok(Settings {
+            selection: selection.selection(registry)?,
+            prefix: keys.prefix.clone(),
+            mark: generation.done_mark(),
+            installation: namespace.clone(),
+            image: image.clone(),
+            image_pull_policy: image_pull_policy.0,
+            image_pull_secrets: image_pull_secret.clone(),
+            layout: if *combined { Layout::Combined } else { Layout::PerCollector },
+            node_selector: node_selector.iter().cloned().collect(),
+            exclude_control_plane: *exclude_control_plane,
+            host_network: *host_network,
+            environment: env.iter().cloned().collect(),
+            policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
+            command: command_line(),
+        })
+    }
 }
 
 /// The command that was given, for the first line of the output.

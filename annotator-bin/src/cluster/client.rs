@@ -12,43 +12,56 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
-use super::AGENT;
-use super::early::Early;
+use super::preconnected::Preconnected;
+use super::{AGENT, ClusterError};
 
 /// An API server that says nothing for this long is silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that tries once, with bounds: who publishes decides what is worth another try.
-pub fn client(config: Config) -> Result<Client, Error> {
-    let connector = connector(&config)?;
-    build(config, connector)
+pub fn client(config: Config) -> Result<Client, ClusterError> {
+    connector(&config)
+        .and_then(|connector| build(config, connector))
+        .map_err(|error| ClusterError::setup(&error))
 }
 
-/// The same with its first connection under way, for a request that comes later.
+/// The same, with its first connection under way for a request that comes later.
 ///
 /// A connection is no request: until then nothing is sent but the handshake. Needs a runtime.
-pub fn connected_client(config: Config) -> Result<Client, Error> {
+pub fn connecting_client(config: Config) -> Result<Client, ClusterError> {
     let address = config.cluster_url.clone();
-    let connector = Early::start(connector(&config)?, address);
-    build(config, connector)
+    connector(&config)
+        .and_then(|connector| build(config, Preconnected::start(connector, address)))
+        .map_err(|error| ClusterError::setup(&error))
 }
 
-/// What connects: TCP, TLS as the configuration has it, and the bounds.
-fn connector(
-    config: &Config,
-) -> Result<
-    impl Service<
-        Uri,
-        Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin,
-        Future: Send + Unpin,
-        Error = BoxError,
-    > + Clone
+/// Opens connections: TCP, and TLS as the configuration has it.
+trait Connector:
+    Service<Uri, Response: Stream, Future: Send + Unpin + 'static, Error = BoxError>
+    + Clone
     + Send
     + Sync
-    + 'static,
-    Error,
-> {
+    + 'static
+{
+}
+
+impl<C> Connector for C where
+    C: Service<Uri, Response: Stream, Future: Send + Unpin + 'static, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// An open connection.
+trait Stream: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static {}
+
+impl<S> Stream for S where S: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static {}
+
+/// Connects within bounds.
+fn connector(config: &Config) -> Result<impl Connector, Error> {
     if let Some(proxy) = &config.proxy_url {
         return Err(Error::ProxyProtocolDisabled {
             proxy_url: Box::new(proxy.clone()),
@@ -57,8 +70,8 @@ fn connector(
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    // The request follows the end of the handshake at once. Without this the kernel keeps it back until that is acknowledged,
-    // which takes the other side up to 40 ms.
+    // The request follows the end of the handshake at once. Without this the kernel keeps it back until that is
+    // acknowledged, which takes the other side up to 40 ms.
     tcp.set_nodelay(true);
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -69,12 +82,8 @@ fn connector(
     Ok(connector)
 }
 
-fn build<C>(mut config: Config, connector: C) -> Result<Client, Error>
-where
-    C: Service<Uri, Error = BoxError> + Clone + Send + Sync + 'static,
-    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-    C::Future: Send + Unpin + 'static,
-{
+/// The layers around each request.
+fn build(mut config: Config, connector: impl Connector) -> Result<Client, Error> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()

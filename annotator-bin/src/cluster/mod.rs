@@ -1,18 +1,24 @@
-//! Where the API server is and how to talk to it.
+//! Where the API server is, how to talk to it, and what goes wrong on the way.
 
+mod causes;
 mod client;
-mod early;
+mod error;
 mod kubeconfig;
+mod preconnected;
 
 use std::env;
 use std::path::Path;
 
-pub use client::{client, connected_client};
+pub use client::{client, connecting_client};
+pub use error::{ADMINISTRATOR, ClusterError, Reason};
 use kube::Config;
-use kube::config::{InClusterError, KubeConfigOptions, KubeconfigError};
+use kube::config::KubeConfigOptions;
 
 /// Who we are in the API server's audit log.
 pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
+
+/// Who owns our keys in `managedFields`.
+pub const FIELD_MANAGER: &str = "node-annotator";
 
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
 ///
@@ -21,33 +27,15 @@ pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
 pub async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
     let in_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if kubeconfig.is_none() && in_pod && env::var_os("KUBECONFIG").is_none() {
-        return Config::incluster().map_err(ClusterError::ServiceAccount);
+        return Config::incluster()
+            .map_err(|error| ClusterError::without_answer(Reason::ServiceAccount, &error));
     }
-    let kubeconfig = kubeconfig.map_or_else(kubeconfig::read, kubeconfig::read_from);
-    let kubeconfig = kubeconfig.map_err(ClusterError::Kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClusterError::Kubeconfig)
+    let unusable = |error| ClusterError::without_answer(Reason::Kubeconfig, &error);
+    let kubeconfig = kubeconfig.map_or_else(kubeconfig::read, kubeconfig::read_from).map_err(unusable)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)
 }
 
-/// Why no cluster was found.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// We run in a pod, and its service account is not usable.
-    #[error("the pod's service account is not usable")]
-    ServiceAccount(#[source] InClusterError),
-    /// There is no usable kubeconfig.
-    #[error("no usable kubeconfig")]
-    Kubeconfig(#[source] KubeconfigError),
-}
-
-impl ClusterError {
-    /// What to do about it.
-    pub const fn hint(&self) -> &'static str {
-        match self {
-            Self::ServiceAccount(_) => "does the pod set `automountServiceAccountToken: false`?",
-            Self::Kubeconfig(_) => {
-                "in a pod nothing is needed; elsewhere set KUBECONFIG or --kubeconfig, or see the facts with --dry-run"
-            }
-        }
-    }
+/// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.
+pub fn has_credential_plugin(config: &Config) -> bool {
+    config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some()
 }

@@ -17,12 +17,20 @@ fn session(command: &mut Command) -> String {
     parts.join("\n").trim_end().replace(env!("CARGO_PKG_VERSION"), "VERSION")
 }
 
+/// Its wording is in the generated reference, docs/command-line.md.
 #[test]
-fn help() {
-    assert_snapshot!("help-short", session(&mut faulty(&["-h"])));
-    assert_snapshot!("help-long", session(&mut faulty(&["--help"])));
-    for command in ["list", "explain", "manifests", "completions"] {
-        assert_snapshot!(format!("help-{command}"), session(&mut faulty(&["help", command])));
+fn help_and_version_are_printed_on_stdout() {
+    for (arguments, words) in [
+        (&["-h"][..], "doctor"),
+        (&["--help"], "doctor"),
+        (&["help", "run"], "--publish-budget"),
+        (&["run", "--help"], "--publish-budget"),
+        (&["--dry-run", "--help"], "--publish-budget"),
+        (&["doctor", "-h"], "something does not hold"),
+    ] {
+        let output = run(&mut faulty(arguments));
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(stdout(&output).contains(words), "{arguments:?}: {}", stdout(&output));
     }
     assert_snapshot!(session(&mut faulty(&["--version"])), @r"
     exit: 0
@@ -58,6 +66,16 @@ fn the_prefix_in_the_environment_reaches_the_catalogue() {
 }
 
 #[test]
+fn without_a_command_it_runs() {
+    let named = session(&mut faulty(&["run", "--dry-run", "--collectors", "good"]));
+    assert_eq!(session(&mut faulty(&["--dry-run", "--collectors", "good"])), named);
+    assert_eq!(
+        session(faulty(&[]).env("NODE_ANNOTATOR_DRY_RUN", "1").env("NODE_ANNOTATOR_COLLECTORS", "good")),
+        named
+    );
+}
+
+#[test]
 fn usage_errors() {
     let dry = |arguments: &[&str]| session(faulty(arguments).arg("--dry-run"));
     let cases = [
@@ -79,6 +97,7 @@ fn usage_errors() {
         ("explain-unknown", session(&mut faulty(&["explain", "god"]))),
         ("explain-keyword", session(&mut faulty(&["explain", "all"]))),
         ("flag-and-command", session(&mut faulty(&["--prefix", "example.com", "list"]))),
+        ("unknown-command", session(&mut faulty(&["lst"]))),
         ("command-and-flag", session(&mut faulty(&["list", "--dry-run"]))),
     ];
     for (name, session) in &cases {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use kube::Config;
-use node_annotator::cluster;
-use node_annotator::publish::{PublishError, Published, Reason, publish};
-use node_annotator::stop::channel;
+use node_annotator::cluster::{self, Reason};
+use node_annotator::node::publish::{PublishError, Published, publish};
+use node_annotator::process::stop::channel;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::api::stored;
-use crate::publishing::plan;
+use crate::publishing::{plan, reason, told};
 
 async fn publish_to(
     address: &str,
@@ -52,10 +52,6 @@ async fn read_request(stream: &mut TcpStream) {
     }
 }
 
-fn told(error: &PublishError) -> String {
-    format!("{error}\nhint: {}", error.hint())
-}
-
 const SHORT: Duration = Duration::from_millis(700);
 
 #[tokio::test]
@@ -64,7 +60,7 @@ async fn nobody_listens() {
     let address = format!("https://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = publish_to(&address, None, SHORT).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::Deadline);
+    assert!(matches!(error, PublishError::Deadline(Some(_))), "{error:?}");
     assert_snapshot!(told(&error), @r#"
     node `worker-1` could not be written before the deadline: cannot reach the API server: Connection refused (os error 111)
     hint: is the API server up, and does a NetworkPolicy let the pod reach it? see KUBERNETES_SERVICE_HOST or the kubeconfig
@@ -144,8 +140,8 @@ async fn what_answers_is_something_else() {
         })
         .await;
         let error = publish_to(&format!("{scheme}://{address}"), None, SHORT).await.unwrap_err();
-        assert_eq!(error.reason(), Reason::Foreign, "{error}");
-        all.push(error.to_string());
+        assert_eq!(reason(&error), Some(Reason::Foreign), "{error:?}");
+        all.push(error.trouble("worker-1").what);
     }
     assert_snapshot!(all.join("\n"), @r"
     what answers is no API server: received corrupt message of type InvalidContentType
@@ -200,7 +196,10 @@ async fn a_certificate_of_the_given_authority_is_trusted_and_no_other() {
     let (_, other) = serve_tls("theirs");
     let stranger = publish_to(&address, Some(vec![other]), SHORT).await.unwrap_err();
     let misnamed = publish_to(&format!("https://127.0.0.1:{port}"), roots, SHORT).await.unwrap_err();
-    assert_eq!((stranger.reason(), misnamed.reason()), (Reason::Untrusted, Reason::Untrusted));
+    for error in [&stranger, &misnamed] {
+        assert_eq!(reason(error), Some(Reason::Untrusted));
+    }
+    let stranger = stranger.trouble("worker-1").what;
     assert_snapshot!(format!("{stranger}\n{}", told(&misnamed)).replace(&port.to_string(), "PORT"), @r#"
     cannot trust the API server: invalid peer certificate: UnknownIssuer
     cannot trust the API server: invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")

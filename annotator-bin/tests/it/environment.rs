@@ -65,7 +65,39 @@ fn switches_take_the_words_that_manifests_use() {
 }
 
 #[test]
-fn variables_of_a_run_do_not_disturb_the_catalogue() {
-    let output = run(faulty(&["list"]).env("NODE_NAME", "worker-1").env("NODE_ANNOTATOR_LINGER", "true"));
+fn variables_of_a_run_do_not_disturb_other_commands() {
+    let mut command = faulty(&["list"]);
+    command
+        .env("NODE_NAME", "Worker_1")
+        .env("NODE_ANNOTATOR_LINGER", "maybe")
+        .env("NODE_ANNOTATOR_DEADLINE", "90");
+    let output = run(&mut command);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn variables_of_other_commands_do_what_the_flags_do() {
+    let list = run(faulty(&["list"]).env("NODE_ANNOTATOR_OUTPUT", "json"));
+    assert!(json(&list).is_array());
+    let manifests = |variables: &[(&str, &str)]| {
+        let output = run(faulty(&["manifests", "-o", "json"]).envs(variables.iter().copied()));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        json(&output)["items"].as_array().unwrap().clone()
+    };
+    let objects = manifests(&[
+        ("NODE_ANNOTATOR_COLLECTORS", "good,failing"),
+        ("NODE_ANNOTATOR_COMBINED", "yes"),
+        ("NODE_ANNOTATOR_NAMESPACE", "facts"),
+        ("NODE_ANNOTATOR_NODE_SELECTOR", "example.com/pool=a,example.com/zone=b"),
+        ("NODE_ANNOTATOR_IMAGE_PULL_SECRET", ""),
+    ]);
+    let sets: Vec<_> = objects.iter().filter(|object| object["kind"] == "DaemonSet").collect();
+    let [set] = sets[..] else { panic!("one for both: {sets:?}") };
+    assert_eq!(set["metadata"]["namespace"], "facts");
+    let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(
+        (&pod["nodeSelector"]["example.com/pool"], &pod["nodeSelector"]["example.com/zone"]),
+        (&"a".into(), &"b".into())
+    );
+    assert!(pod["imagePullSecrets"].is_null(), "{pod}");
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use node_annotator::network::MetadataClient;
+use node_annotator::node::network::MetadataClient;
 use node_annotator_core::BoxFuture;
 use node_annotator_core::context::{
     HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, ResolveError, Resolver, Unconnected,

@@ -7,8 +7,9 @@ use http::{Request, Response};
 use insta::assert_snapshot;
 use kube::Client;
 use kube::client::Body;
-use node_annotator::publish::{PublishError, Published, Reason, publish};
-use node_annotator::stop::{Stop, channel};
+use node_annotator::cluster::Reason;
+use node_annotator::node::publish::{PublishError, Published, publish};
+use node_annotator::process::stop::{Stop, channel};
 use node_annotator_core::{
     Collect, CollectError, Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Prefix, Report, Stability,
     Topic,
@@ -79,8 +80,16 @@ async fn publish_against(answers: Vec<Response<Body>>) -> (Result<Published, Pub
     (result, served, started.elapsed())
 }
 
-fn told(error: &PublishError) -> String {
-    format!("{error}\nhint: {}", error.hint())
+pub(crate) fn told(error: &PublishError) -> String {
+    error.trouble("worker-1").to_string()
+}
+
+/// The reason of a failed request that ended the tries.
+pub(crate) fn reason(error: &PublishError) -> Option<Reason> {
+    match error {
+        PublishError::Cluster(error) => Some(error.reason()),
+        _ => None,
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +106,10 @@ async fn success_is_one_request() {
     assert_eq!(body, plan().patch().to_string().into_bytes());
 
     respond.send_response(answer(200, &stored(&plan().patch())));
-    assert_eq!(publishing.await.unwrap().unwrap(), Published { resource_version: "42".to_owned() });
+    assert_eq!(
+        publishing.await.unwrap().unwrap(),
+        Published { node: "worker-1".to_owned(), resource_version: "42".to_owned() }
+    );
     assert!(transport.next_request().await.is_none(), "a second request");
 }
 
@@ -128,7 +140,7 @@ async fn what_stays_is_not_tried_again() {
         (403, policy, Reason::Refused),
         (403, webhook, Reason::Refused),
         (403, kubelet, Reason::Refused),
-        (404, "nodes \"worker-1\" not found", Reason::NoSuchNode),
+        (404, "nodes \"worker-1\" not found", Reason::NotFound),
         (422, policy, Reason::Refused),
         (422, "Node \"worker-1\" is invalid: metadata.labels: Invalid value", Reason::Refused),
     ];
@@ -136,7 +148,7 @@ async fn what_stays_is_not_tried_again() {
     for (code, message, reason) in cases {
         let (result, requests, took) = publish_against(vec![answer(code, &status(code, message))]).await;
         let error = result.unwrap_err();
-        assert_eq!((error.reason(), requests, took), (reason, 1, Duration::ZERO), "{error}");
+        assert_eq!((self::reason(&error), requests, took), (Some(reason), 1, Duration::ZERO), "{error:?}");
         all.push(format!("# {code} {reason:?}\n{}", told(&error)));
     }
     assert_snapshot!("refusals", all.join("\n\n"));
@@ -150,7 +162,7 @@ async fn an_answer_that_is_no_status_comes_from_elsewhere() {
     for code in [200, 404] {
         let (result, requests, _) = publish_against(vec![page(code)]).await;
         let error = result.unwrap_err();
-        assert_eq!((error.reason(), requests), (Reason::Foreign, 1), "{error}");
+        assert_eq!((reason(&error), requests), (Some(Reason::Foreign), 1), "{error:?}");
     }
     // A load balancer whose servers are all gone answers like this.
     let (result, requests, _) = publish_against(vec![page(502)]).await;
@@ -175,7 +187,7 @@ async fn a_key_that_was_taken_out_or_put_back_is_named() {
     metadata["metadata"]["annotations"]["k8s.haim.dev/good.gone"] = "back".into();
     let (result, requests, _) = publish_against(vec![answer(200, &metadata)]).await;
     let error = result.unwrap_err();
-    assert_eq!((error.reason(), requests), (Reason::Altered, 1));
+    assert!(matches!(error, PublishError::Altered(_)) && requests == 1, "{requests} {error:?}");
     assert_snapshot!("altered", told(&error));
 }
 
@@ -184,7 +196,8 @@ async fn the_deadline_ends_the_tries_and_the_last_failure_is_told() {
     let busy = || answer(503, &status(503, "starting"));
     let (result, requests, took) = publish_against((0..100).map(|_| busy()).collect()).await;
     let error = result.unwrap_err();
-    assert_eq!((error.reason(), took), (Reason::Deadline, Duration::from_secs(30)));
+    assert!(matches!(error, PublishError::Deadline(Some(_))), "{error:?}");
+    assert_eq!(took, Duration::from_secs(30));
     assert!((6..15).contains(&requests), "{requests}");
     assert_snapshot!("deadline", told(&error));
 }
@@ -195,7 +208,8 @@ async fn the_deadline_ends_a_request_in_flight() {
     let (publishing, mut transport) = start(Duration::from_secs(5), never());
     let _held = transport.next_request().await.unwrap();
     let error = publishing.await.unwrap().unwrap_err();
-    assert_eq!((error.reason(), started.elapsed()), (Reason::Deadline, Duration::from_secs(5)));
+    assert!(matches!(error, PublishError::Deadline(None)), "{error:?}");
+    assert_eq!(started.elapsed(), Duration::from_secs(5));
     assert_snapshot!("deadline-in-flight", told(&error));
 }
 
@@ -206,7 +220,7 @@ async fn after_a_stop_nothing_is_started() {
     let (publishing, mut transport) = start(Duration::from_secs(30), stop);
     assert!(transport.next_request().await.is_none(), "a request after the stop");
     let error = publishing.await.unwrap().unwrap_err();
-    assert_eq!(error.reason(), Reason::Stopped);
+    assert!(matches!(error, PublishError::Stopped(None)), "{error:?}");
     assert_snapshot!("stopped", told(&error));
 }
 
@@ -221,14 +235,15 @@ async fn a_stop_in_a_pause_ends_it() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     stopper.stop();
     let error = publishing.await.unwrap().unwrap_err();
-    assert_eq!((error.reason(), answered.elapsed()), (Reason::Stopped, Duration::from_secs(1)));
+    assert!(matches!(error, PublishError::Stopped(Some(_))), "{error:?}");
+    assert_eq!(answered.elapsed(), Duration::from_secs(1));
     assert!(transport.next_request().await.is_none(), "a request after the stop");
     assert_snapshot!("stopped-in-pause", told(&error));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_in_flight_is_awaited_after_a_stop_for_a_while() {
-    for (delay, reason) in [(1, None), (4, Some(Reason::Stopped))] {
+    for (delay, in_time) in [(1, true), (4, false)] {
         let (stopper, stop) = channel();
         let (publishing, mut transport) = start(Duration::from_secs(30), stop);
         let (_, respond) = transport.next_request().await.unwrap();
@@ -237,7 +252,10 @@ async fn an_answer_in_flight_is_awaited_after_a_stop_for_a_while() {
         tokio::time::sleep(Duration::from_secs(delay)).await;
         respond.send_response(answer(200, &stored(&plan().patch())));
         let result = publishing.await.unwrap();
-        assert_eq!(result.as_ref().err().map(PublishError::reason), reason);
+        assert!(
+            matches!((&result, in_time), (Ok(_), true) | (Err(PublishError::Stopped(None)), false)),
+            "{result:?}"
+        );
         assert!(asked.elapsed() <= Duration::from_secs(delay));
     }
 }
@@ -249,6 +267,7 @@ async fn a_busy_answer_after_a_stop_is_the_last() {
     let (_, respond) = transport.next_request().await.unwrap();
     stopper.stop();
     respond.send_response(answer(503, &status(503, "starting")));
-    assert_eq!(publishing.await.unwrap().unwrap_err().reason(), Reason::Stopped);
+    let error = publishing.await.unwrap().unwrap_err();
+    assert!(matches!(error, PublishError::Stopped(Some(_))), "{error:?}");
     assert!(transport.next_request().await.is_none(), "a request after the stop");
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use kube::Config;
 use node_annotator::cluster::{ClusterError, configuration};
 use node_annotator::exit::Exit;
-use node_annotator::run::{Finished, Settings, Target, linger, run};
-use node_annotator::stop::channel;
+use node_annotator::node::linger::linger;
+use node_annotator::node::run::{Finished, Settings, Target, Written, run};
+use node_annotator::process::stop::channel;
 use node_annotator_core::{
     Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, Prefix, Selection, Stability,
     Topic,
@@ -35,11 +36,10 @@ fn settings(collector: &'static Collector, target: Target) -> Settings {
     Settings {
         selection: Selection::of(collector),
         prefix: Prefix::default(),
-        mark: DoneMark::Saved,
+        done_mark: DoneMark::Saved,
         target,
         deadline: Duration::from_mins(1),
         publish_budget: Duration::from_secs(30),
-        linger: None,
     }
 }
 
@@ -51,24 +51,25 @@ fn offline() -> Arc<Context> {
     Arc::new(Context::offline(HostRoot::new("/nowhere")))
 }
 
-async fn no_cluster() -> Result<Config, ClusterError> {
-    panic!("a cluster is asked")
+fn no_cluster() -> impl Future<Output = Result<Config, ClusterError>> {
+    std::future::poll_fn(|_| panic!("a cluster is asked"))
 }
 
 fn assert_nothing_written(finished: &Finished, message: &str) {
-    assert_eq!((finished.exit, &finished.published), (Exit::NotPublished, &None));
-    let failure = finished.error.as_ref().unwrap();
-    assert_eq!(failure.message, message);
-    assert!(!failure.hint.is_empty());
+    assert_eq!(finished.exit(), Exit::Unfinished);
+    let trouble = finished.trouble().unwrap();
+    assert_eq!(trouble.what, message);
+    assert!(trouble.hint.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_asks_no_cluster() {
     let (_stopper, stop) = channel();
-    for (collector, exit, label) in [(&GOOD, Exit::Done, Some("saved")), (&FAILING, Exit::SomeFailed, None)] {
-        let finished = run(&settings(collector, Target::DryRun), offline(), no_cluster, &stop).await;
-        assert_eq!((finished.exit, finished.published, finished.error), (exit, None, None));
-        let patch = finished.plan.unwrap().patch();
+    for (collector, exit, label) in [(&GOOD, Exit::Done, Some("saved")), (&FAILING, Exit::Failures, None)] {
+        let finished = run(&settings(collector, Target::DryRun), offline(), no_cluster(), &stop).await;
+        assert_eq!(finished.exit(), exit);
+        let Finished::Ran { plan, written: Written::DryRun, .. } = finished else { panic!("{finished:?}") };
+        let patch = plan.patch();
         assert_eq!(patch["metadata"]["labels"]["k8s.haim.dev/good"].as_str(), label);
     }
 }
@@ -84,12 +85,12 @@ async fn a_stop_before_or_while_collecting_writes_nothing() {
             sleep(Duration::from_secs(7)).await;
             stopper.stop();
         },
-        run(&waiting, offline(), pending, &stop)
+        run(&waiting, offline(), pending(), &stop)
     );
     assert_nothing_written(&finished, message);
     assert_eq!(started.elapsed(), Duration::from_secs(7));
     for _ in 0..20 {
-        let finished = run(&settings(&GOOD, node()), offline(), no_cluster, &stop).await;
+        let finished = run(&settings(&GOOD, node()), offline(), no_cluster(), &stop).await;
         assert_nothing_written(&finished, message);
     }
 }
@@ -97,7 +98,7 @@ async fn a_stop_before_or_while_collecting_writes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_while_looking_for_the_cluster_ends_that() {
     let (stopper, stop) = channel();
-    let connect = async || {
+    let connect = async move {
         stopper.stop();
         pending().await
     };
@@ -109,7 +110,7 @@ async fn a_stop_while_looking_for_the_cluster_ends_that() {
 async fn looking_for_the_cluster_ends_with_the_deadline() {
     let (_stopper, stop) = channel();
     let started = Instant::now();
-    let finished = run(&settings(&GOOD, node()), offline(), pending, &stop).await;
+    let finished = run(&settings(&GOOD, node()), offline(), pending(), &stop).await;
     assert_nothing_written(&finished, "node `worker-1` could not be written before the deadline");
     assert_eq!(started.elapsed(), Duration::from_mins(1));
 }
@@ -118,11 +119,11 @@ async fn looking_for_the_cluster_ends_with_the_deadline() {
 async fn collecting_leaves_the_publish_budget_alone() {
     let (_stopper, stop) = channel();
     let started = Instant::now();
-    let connect = async || configuration(Some(Path::new("/nowhere"))).await;
+    let connect = configuration(Some(Path::new("/nowhere")));
     let finished = run(&settings(&WAITING, node()), offline(), connect, &stop).await;
     assert_eq!(started.elapsed(), Duration::from_secs(30));
-    assert_eq!(finished.exit, Exit::NotPublished);
-    assert_eq!(finished.report.unwrap().failures().count(), 1);
+    assert_eq!(finished.exit(), Exit::Unfinished);
+    assert_eq!(finished.report().unwrap().failures().count(), 1);
 }
 
 /// Collects until the connection stands.
@@ -150,7 +151,7 @@ async fn the_connection_stands_before_the_facts_and_nothing_is_asked_on_it() {
         (early.is_ok(), String::from_utf8(request).unwrap())
     });
     let (stopper, stop) = channel();
-    let connect = async || Ok(Config::new(address.parse().unwrap()));
+    let connect = async move { Ok(Config::new(address.parse().unwrap())) };
     let settings = settings(&PATIENT, node());
     let (_, (asked_early, request)) = tokio::join!(run(&settings, offline(), connect, &stop), async {
         let heard = listening.await.unwrap();
@@ -164,25 +165,25 @@ async fn the_connection_stands_before_the_facts_and_nothing_is_asked_on_it() {
 #[tokio::test(start_paused = true)]
 async fn without_a_cluster_the_report_is_still_there() {
     let (_stopper, stop) = channel();
-    let connect = async || configuration(Some(Path::new("/nowhere"))).await;
+    let connect = configuration(Some(Path::new("/nowhere")));
     let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
-    let message = finished.error.as_ref().unwrap().message.clone();
-    assert!(message.starts_with("no usable kubeconfig: "), "{message}");
-    assert_nothing_written(&finished, &message);
-    assert!(finished.error.unwrap().hint.contains("--kubeconfig"));
-    assert!(finished.report.is_some() && finished.plan.is_some());
+    let trouble = finished.trouble().unwrap();
+    assert!(trouble.what.starts_with("no usable kubeconfig: "), "{trouble}");
+    assert_nothing_written(&finished, &trouble.what);
+    assert!(trouble.hint.as_ref().unwrap().contains("--kubeconfig"));
+    assert!(finished.report().is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_address_that_is_none_is_told() {
     let (_stopper, stop) = channel();
-    let connect = async || {
+    let connect = async {
         let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
         config.root_cert = Some(vec![b"no certificate".to_vec()]);
         Ok(config)
     };
     let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
-    let message = &finished.error.as_ref().unwrap().message;
+    let message = &finished.trouble().unwrap().what;
     assert!(message.starts_with("cannot set up the connection: "), "{message}");
     assert_nothing_written(&finished, message);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use node_annotator::exit::Exit;
-use node_annotator::run::Failure;
-use node_annotator::termination::{MAX_BYTES, message};
+use node_annotator::node::termination::{MAX_BYTES, message};
+use node_annotator::trouble::Trouble;
 use node_annotator_core::{
     Collect, CollectError, Collector, Entry, Fact, Facts, Outcome, Report, Stability, Topic,
 };
@@ -33,10 +33,10 @@ fn report(count: usize, outcome: &Outcome) -> Report {
 fn however_long_the_report_it_fits_and_parses() {
     // Quotes double in JSON.
     let failed = Outcome::failed(&CollectError::new("\"\\".repeat(400)));
-    let failure = Failure { message: "\"".repeat(10_000), hint: "look closer" };
+    let failure = Trouble::new("\"".repeat(10_000), "look closer");
     for count in [0, 1, 3, 4, 10, 30, 60, 100, 300] {
         for outcome in [&failed, &Outcome::Collected(Facts::new("fact"))] {
-            let text = message(Exit::SomeFailed, Some(&failure), Some(&report(count, outcome)));
+            let text = message(Exit::Failures, Some(&failure), Some(&report(count, outcome)));
             assert!(text.len() <= MAX_BYTES, "{count}: {} bytes", text.len());
             let summary: Value = serde_json::from_str(&text).unwrap();
             assert_eq!((&summary["exitCode"], &summary["hint"]), (&3.into(), &"look closer".into()));
@@ -54,7 +54,7 @@ fn however_long_the_report_it_fits_and_parses() {
 fn a_short_report_is_told_in_full() {
     let error = CollectError::new("cannot read").with_hint("chmod");
     let report = report(1, &Outcome::failed(&error));
-    let told: Value = serde_json::from_str(&message(Exit::SomeFailed, None, Some(&report))).unwrap();
+    let told: Value = serde_json::from_str(&message(Exit::Failures, None, Some(&report))).unwrap();
     let expected =
         json!({"exitCode": 3, "done": [], "failed": {"a-collector-with-a-long-name-000": "cannot read"}});
     assert_eq!(told, expected);

@@ -1,0 +1,109 @@
+//! The only place that writes to a Node: one PATCH, tried again within its budget, and compared with what was stored.
+
+mod error;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+pub use error::PublishError;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt};
+use node_annotator_core::Plan;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
+
+use crate::cluster::{ClusterError, FIELD_MANAGER};
+use crate::process::stop::Stop;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long an answer in flight is awaited once a stop was asked for.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What the API server stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The Node's name.
+    pub node: String,
+    /// The Node's resource version after the PATCH; the same as before if nothing changed.
+    pub resource_version: String,
+}
+
+/// Writes the plan on the Node.
+///
+/// Connection failures, 409, 429 and 5xx are tried again with growing, jittered pauses until `deadline`; a `Retry-After`
+/// is respected. Everything else ends the tries, since another one would get the same answer. When a stop is asked for,
+/// no request is started any more, and an answer in flight is awaited for a short time.
+pub async fn publish(
+    client: Client,
+    node: &str,
+    plan: &Plan,
+    deadline: Instant,
+    stop: &Stop,
+) -> Result<Published, PublishError> {
+    let nodes = Api::all(client);
+    let mut pauses = pauses();
+    let mut last = None;
+    while !stop.is_requested() {
+        let error = tokio::select! {
+            biased;
+            answer = patch(&nodes, node, plan) => match answer {
+                Err(PublishError::Cluster(error)) if error.is_retryable() => error,
+                ended => return ended,
+            },
+            () = sleep_until(deadline) => return Err(PublishError::Deadline(last)),
+            () = grace_after(stop) => return Err(PublishError::Stopped(last)),
+        };
+        // The jittered pause comes on top of what the server asks for: all whom it turned away were told the same.
+        let pause = error.retry_after().unwrap_or_default() + pauses.next().unwrap_or(LONGEST_PAUSE);
+        warn!(
+            error = error::write_trouble(&error, node).what,
+            ?pause,
+            "the Node is not written yet, trying again"
+        );
+        last = Some(error);
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = sleep_until(deadline) => return Err(PublishError::Deadline(last)),
+            () = sleep(pause) => {}
+        }
+    }
+    Err(PublishError::Stopped(last))
+}
+
+async fn patch(nodes: &Api<Node>, node: &str, plan: &Plan) -> Result<Published, PublishError> {
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let stored: PartialObjectMeta<Node> = nodes
+        .patch_metadata(node, &parameters, &Patch::Merge(plan.patch()))
+        .await
+        .map_err(|error| PublishError::Cluster(ClusterError::from(&error)))?;
+    let empty = BTreeMap::new();
+    let annotations = stored.metadata.annotations.as_ref().unwrap_or(&empty);
+    let differences = plan.compare(annotations, stored.metadata.labels.as_ref().unwrap_or(&empty));
+    if !differences.is_empty() {
+        return Err(PublishError::Altered(differences));
+    }
+    let resource_version = stored.resource_version().unwrap_or_default();
+    info!(node, resource_version, "the Node is written");
+    Ok(Published { node: node.to_owned(), resource_version })
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    // The deadline ends the tries, not their number.
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+async fn grace_after(stop: &Stop) {
+    stop.requested().await;
+    sleep(GRACE).await;
+}

@@ -1,0 +1,81 @@
+//! What a run prints on stdout: for people, or as one JSON object.
+
+use std::fmt::{self, Display, Formatter};
+
+use node_annotator_core::key::fact_name;
+use node_annotator_core::{Entry, Outcome, Plan};
+use serde_json::{Value, json};
+
+use super::publish::Published;
+use super::run::{Finished, Settings, Target, Written};
+use crate::output::{Format, columns};
+use crate::trouble::Trouble;
+
+/// A run as text or JSON.
+pub fn render(finished: &Finished, settings: &Settings, format: Format) -> String {
+    match format {
+        Format::Text => Text(finished).to_string(),
+        Format::Json => format!("{:#}\n", to_json(finished, settings)),
+    }
+}
+
+/// A run as one JSON object. `patch` is the exact body of the PATCH.
+fn to_json(finished: &Finished, settings: &Settings) -> Value {
+    let node = match &settings.target {
+        Target::Node(node) => Some(node),
+        Target::DryRun => None,
+    };
+    let (plan, published) = match finished {
+        Finished::Stopped(_) => (None, None),
+        Finished::Ran { plan, written: Written::Stored(published), .. } => (Some(plan), Some(published)),
+        Finished::Ran { plan, .. } => (Some(plan), None),
+    };
+    let error = finished.trouble().map(|Trouble { what, hint }| json!({ "message": what, "hint": hint }));
+    json!({
+        "node": node,
+        "prefix": settings.prefix.as_str(),
+        "collectors": finished.report(),
+        "patch": plan.map(Plan::patch),
+        "published": published.map(|stored| json!({ "resourceVersion": stored.resource_version })),
+        "error": error,
+        "exitCode": finished.exit().code(),
+    })
+}
+
+struct Text<'a>(&'a Finished);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(finished) = self;
+        let rows: Vec<_> =
+            finished.report().iter().flat_map(|report| report.entries()).flat_map(rows).collect();
+        f.write_str(&columns(&rows, 0))?;
+        match finished {
+            Finished::Stopped(trouble) | Finished::Ran { written: Written::Failed(trouble), .. } => {
+                writeln!(f, "\nnothing is written: {trouble}")
+            }
+            Finished::Ran { plan, written: Written::DryRun, .. } => {
+                writeln!(f, "\npatch (dry run, nothing is written)\n{:#}", plan.patch())
+            }
+            Finished::Ran { written: Written::Stored(Published { node, resource_version }), .. } => {
+                writeln!(f, "\nwritten on node {node}, resource version {resource_version}")
+            }
+        }
+    }
+}
+
+/// What one collector has to say, in two columns.
+fn rows(entry: &Entry) -> Vec<(String, String)> {
+    let name = entry.collector.name;
+    match &entry.outcome {
+        Outcome::Collected(facts) => {
+            facts.iter().map(|(fact, value)| (fact_name(name, fact), value.to_owned())).collect()
+        }
+        Outcome::NotApplicable(reason) => vec![(name.to_owned(), format!("not applicable: {reason}"))],
+        outcome => {
+            let error = format!("FAILED: {}", outcome.error().unwrap_or_default());
+            let hint = outcome.hint().map(|hint| (String::new(), format!("hint: {hint}")));
+            std::iter::once((name.to_owned(), error)).chain(hint).collect()
+        }
+    }
+}

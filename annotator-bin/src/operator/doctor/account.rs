@@ -1,0 +1,68 @@
+//! Our service accounts, as the API server sees them.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use node_annotator_core::PrivilegeClass;
+
+use super::Settings;
+
+const NODE_NAME: HeaderName =
+    HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fnode-name");
+const NODE_UID: HeaderName =
+    HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fnode-uid");
+
+/// The service account of one of our namespaces.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) namespace: String,
+    /// The name that the API server knows it by.
+    pub(super) user: String,
+}
+
+/// The node that a token names, being bound to a pod on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TokenNode<'a> {
+    /// The token is bound to no pod.
+    None,
+    /// The node's name.
+    Node(&'a str),
+    /// The node's name, and the identity of the object of that name.
+    NodeObject(&'a str, &'a str),
+}
+
+impl Account {
+    pub(super) fn new(class: PrivilegeClass, settings: &Settings) -> Self {
+        let namespace = settings.installation.namespace(class);
+        let user = format!("system:serviceaccount:{namespace}:{}", settings.installation.service_account());
+        Self { namespace, user }
+    }
+
+    /// The groups that the API server puts it into. Impersonation does not add them by itself.
+    pub(super) fn groups(&self) -> Vec<String> {
+        vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{}", self.namespace),
+            "system:authenticated".to_owned(),
+        ]
+    }
+
+    /// The headers that make a request this account's.
+    ///
+    /// They are set on each request, and not on a client each: one connection serves all, and the credential plugin of a
+    /// kubeconfig runs once.
+    pub(super) fn headers(&self, token_node: TokenNode) -> Result<HeaderMap, http::Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert("impersonate-user", HeaderValue::from_str(&self.user)?);
+        for group in self.groups() {
+            headers.append("impersonate-group", HeaderValue::from_str(&group)?);
+        }
+        match token_node {
+            TokenNode::None => {}
+            TokenNode::Node(name) => drop(headers.insert(NODE_NAME, HeaderValue::from_str(name)?)),
+            TokenNode::NodeObject(name, uid) => {
+                headers.insert(NODE_NAME, HeaderValue::from_str(name)?);
+                headers.insert(NODE_UID, HeaderValue::from_str(uid)?);
+            }
+        }
+        Ok(headers)
+    }
+}

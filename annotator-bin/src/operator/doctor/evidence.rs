@@ -1,0 +1,88 @@
+//! What several checks look at, read once.
+
+use k8s_openapi::api::apps::v1::DaemonSet as ApiDaemonSet;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::{Api, Client, Config};
+use node_annotator_core::PrivilegeClass;
+
+use super::Settings;
+use super::account::Account;
+use super::objects::{DaemonSet, list};
+use super::requests::Nodes;
+use crate::cluster::{self, ClusterError, Reason};
+use crate::trouble::Trouble;
+
+/// The cluster as it is seen from outside.
+pub(super) struct Evidence {
+    pub(super) settings: Settings,
+    /// Makes requests with the rights of who runs this.
+    pub(super) administrator: Client,
+    /// Makes requests that name another user themselves.
+    pub(super) impersonating: Client,
+    pub(super) version: Result<Info, Trouble>,
+    /// The namespaces that are there, or could be; that of the restricted pods if there is none.
+    pub(super) namespaces: Vec<OurNamespace>,
+    /// The DaemonSets of all namespaces.
+    pub(super) daemon_sets: Result<Vec<DaemonSet>, Trouble>,
+    /// The nodes that requests are tried on.
+    pub(super) nodes: Result<Nodes, Trouble>,
+}
+
+/// A namespace of the installation.
+pub(super) struct OurNamespace {
+    pub(super) class: PrivilegeClass,
+    pub(super) found: Result<Option<Namespace>, Trouble>,
+    pub(super) account: Account,
+}
+
+impl Evidence {
+    /// Reads it. Where nobody answers nothing more is asked, and the error says why.
+    pub(super) async fn read(
+        config: Result<Config, ClusterError>,
+        settings: &Settings,
+    ) -> Result<Self, Trouble> {
+        let config = config?;
+        let impersonates = config.auth_info.impersonate.is_some();
+        let bare = without_impersonation(config.clone());
+        let administrator = cluster::client(config)?;
+        let version =
+            match administrator.apiserver_version().await.map_err(|error| ClusterError::from(&error)) {
+                Err(error) if error.reason() != Reason::Forbidden => return Err(error.into()),
+                answer => answer.map_err(Trouble::from),
+            };
+        let impersonating = if impersonates { cluster::client(bare)? } else { administrator.clone() };
+        Ok(Self {
+            namespaces: namespaces(&administrator, settings).await,
+            daemon_sets: list::<ApiDaemonSet, DaemonSet>(&administrator, None).await,
+            nodes: Nodes::pick(&administrator).await,
+            settings: settings.clone(),
+            administrator,
+            impersonating,
+            version,
+        })
+    }
+}
+
+/// For a kubeconfig that acts as somebody else: the server takes one such name for each request.
+fn without_impersonation(mut config: Config) -> Config {
+    let user = &mut config.auth_info;
+    user.impersonate = None;
+    user.impersonate_uid = None;
+    user.impersonate_groups = None;
+    user.impersonate_user_extra = None;
+    config
+}
+
+async fn namespaces(client: &Client, settings: &Settings) -> Vec<OurNamespace> {
+    let mut namespaces = Vec::new();
+    for class in [PrivilegeClass::Privileged, PrivilegeClass::Restricted] {
+        let account = Account::new(class, settings);
+        let found = Api::<Namespace>::all(client.clone()).get_opt(&account.namespace).await;
+        let is_needed = class == PrivilegeClass::Restricted && namespaces.is_empty();
+        if is_needed || !matches!(found, Ok(None)) {
+            namespaces.insert(0, OurNamespace { class, found: found.map_err(Trouble::from), account });
+        }
+    }
+    namespaces
+}

@@ -1,0 +1,132 @@
+//! DaemonSets and pods, of which only these fields are looked at, and lists of them.
+//!
+//! Decoding them whole, with every kind of volume, probe and term, would be a twentieth of the program.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::NodeSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use kube::api::ListParams;
+use kube::core::Request;
+use kube::{Client, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::trouble::Trouble;
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 250;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct DaemonSet {
+    pub(super) metadata: ObjectMeta,
+    pub(super) spec: Option<DaemonSetSpec>,
+    pub(super) status: Option<DaemonSetStatus>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DaemonSetSpec {
+    pub(super) template: PodTemplate,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PodTemplate {
+    pub(super) spec: Option<PodSpec>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodSpec {
+    pub(super) node_selector: Option<BTreeMap<String, String>>,
+    pub(super) affinity: Option<Affinity>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Affinity {
+    pub(super) node_affinity: Option<NodeAffinity>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NodeAffinity {
+    pub(super) required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DaemonSetStatus {
+    pub(super) desired_number_scheduled: i32,
+    pub(super) current_number_scheduled: i32,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Pod {
+    pub(super) metadata: ObjectMeta,
+    pub(super) status: Option<PodStatus>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodStatus {
+    pub(super) conditions: Option<Vec<PodCondition>>,
+    pub(super) container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PodCondition {
+    #[serde(rename = "type")]
+    pub(super) type_: String,
+    pub(super) status: String,
+    pub(super) message: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerStatus {
+    pub(super) state: Option<ContainerState>,
+    pub(super) last_state: Option<ContainerState>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ContainerState {
+    pub(super) waiting: Option<ContainerStateWaiting>,
+    pub(super) terminated: Option<ContainerStateTerminated>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ContainerStateWaiting {
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerStateTerminated {
+    pub(super) exit_code: i32,
+}
+
+/// Some of all objects, and how to ask for more.
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    metadata: ListMeta,
+    items: Vec<T>,
+}
+
+/// All objects of the kind `K`, page by page, in one namespace or in all.
+pub(super) async fn list<K, T>(client: &Client, namespace: Option<&str>) -> Result<Vec<T>, Trouble>
+where
+    K: Resource<DynamicType = ()>,
+    T: DeserializeOwned,
+{
+    let mut parameters = ListParams::default().limit(PAGE);
+    let mut items = Vec::new();
+    loop {
+        let request = Request::new(K::url_path(&(), namespace)).list(&parameters);
+        let page: Page<T> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
+        items.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(items),
+        }
+    }
+}

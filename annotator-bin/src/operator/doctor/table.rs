@@ -1,0 +1,112 @@
+//! All checks, a row each: its name, what it is about, and the function that makes it.
+
+use std::fmt::Debug;
+use std::future::ready;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::core::v1::{Pod as ApiPod, ServiceAccount};
+use kube::{Api, Client, Resource};
+use node_annotator_core::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::check::Outcome;
+use super::evidence::{Evidence, OurNamespace};
+use super::objects::{Pod, list};
+use super::requests::{DENIALS, Denial};
+use super::{answers, namespaces, overlap, policy, progress, rights, server};
+use crate::trouble::Trouble;
+
+/// A check.
+pub(super) struct Row {
+    /// Its stable name.
+    pub(super) name: &'static str,
+    /// What it is about, and how it is made.
+    pub(super) scope: Scope,
+}
+
+/// What a check is about.
+pub(super) enum Scope {
+    /// The cluster: it is made once.
+    Cluster(for<'a> fn(&'a Evidence) -> BoxFuture<'a, Outcome>),
+    /// One of our namespaces: it is made for each.
+    Namespace(for<'a> fn(&'a Evidence, &'a OurNamespace) -> BoxFuture<'a, Outcome>),
+    /// A request in the name of a namespace's account, which has to be refused.
+    Denial(&'static Denial),
+}
+
+/// The checks in the order in which they are made and shown.
+pub(super) fn rows() -> impl Iterator<Item = Row> {
+    let of_cluster = [
+        row("server-version", Scope::Cluster(|all| Box::pin(ready(server_version(all))))),
+        row("policy", Scope::Cluster(|all| Box::pin(policy(all)))),
+        row("policy-bound", Scope::Cluster(|all| Box::pin(policy_bound(all)))),
+        row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
+    ];
+    let of_namespace = [
+        row("pod-security", Scope::Namespace(|all, one| Box::pin(ready(pod_security(all, one))))),
+        row("service-accounts", Scope::Namespace(|all, one| Box::pin(service_accounts(all, one)))),
+        row("rights-suffice", Scope::Namespace(|all, one| Box::pin(rights::suffice(all, one)))),
+        row("rights-narrow", Scope::Namespace(|all, one| Box::pin(rights::are_narrow(all, one)))),
+        row("allows-own-keys", Scope::Namespace(|all, one| Box::pin(answers::allowed(all, one)))),
+    ];
+    let denials = DENIALS.iter().map(|denial| row(denial.check, Scope::Denial(denial)));
+    let progress = row("progress", Scope::Namespace(|all, one| Box::pin(progress(all, one))));
+    of_cluster.into_iter().chain(of_namespace).chain(denials).chain([progress])
+}
+
+const fn row(name: &'static str, scope: Scope) -> Row {
+    Row { name, scope }
+}
+
+fn server_version(all: &Evidence) -> Outcome {
+    Ok(server::conclude(all.version.as_ref().map_err(Clone::clone)?))
+}
+
+async fn policy(all: &Evidence) -> Outcome {
+    let found = get::<ValidatingAdmissionPolicy>(all).await?;
+    let classes: Vec<_> = all.namespaces.iter().map(|namespace| namespace.class).collect();
+    Ok(policy::conclude(found.as_ref(), &classes, &all.settings))
+}
+
+async fn policy_bound(all: &Evidence) -> Outcome {
+    let found = get::<ValidatingAdmissionPolicyBinding>(all).await?;
+    Ok(policy::conclude_binding(found.as_ref(), &all.settings))
+}
+
+fn done_labels(all: &Evidence) -> Outcome {
+    let names: Vec<_> = all.namespaces.iter().map(|namespace| namespace.account.namespace.clone()).collect();
+    let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
+    Ok(overlap::conclude(sets, &all.settings.prefix, &names))
+}
+
+fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {
+    Ok(match one.found.as_ref().map_err(Clone::clone)? {
+        Some(found) => namespaces::pod_security(found, one.class, &all.settings),
+        None => namespaces::missing(&all.settings),
+    })
+}
+
+async fn service_accounts(all: &Evidence, one: &OurNamespace) -> Outcome {
+    let namespace = &one.account.namespace;
+    let accounts = list::<ServiceAccount, ServiceAccount>(&all.administrator, Some(namespace)).await?;
+    Ok(namespaces::accounts(&accounts, namespace, &all.settings))
+}
+
+async fn progress(all: &Evidence, one: &OurNamespace) -> Outcome {
+    let namespace = &one.account.namespace;
+    let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
+    let ours = sets.iter().filter(|set| set.metadata.namespace.as_ref() == Some(namespace));
+    let pods = list::<ApiPod, Pod>(&all.administrator, Some(namespace)).await?;
+    Ok(progress::conclude(&ours.collect::<Vec<_>>(), &pods, namespace, &all.settings))
+}
+
+/// The cluster-wide object of the installation.
+async fn get<K>(all: &Evidence) -> Result<Option<K>, Trouble>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let objects = Api::<K>::all(Client::clone(&all.administrator));
+    Ok(objects.get_opt(all.settings.installation.cluster_object()).await?)
+}

@@ -1,4 +1,5 @@
-//! Collectors that do everything a collector should not do. The tests run this binary as a process of its own.
+//! Collectors that do everything a collector should not do. The tests run this binary as a process of its
+//! own.
 
 use std::io::Read;
 use std::process::ExitCode;

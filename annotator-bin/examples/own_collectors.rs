@@ -1,7 +1,7 @@
 //! A binary with a collector of its own, beside those that come with node-annotator.
 //!
-//! Collectors usually live in a crate of their own; then `main.rs` is `use my_collectors as _;` and the `main` below. Try it:
-//! `cargo run --example own_collectors -- --collectors machine-image --dry-run`
+//! Collectors usually live in a crate of their own; then `main.rs` is `use my_collectors as _;` and the
+//! `main` below. Try it: `cargo run --example own_collectors -- --collectors machine-image --dry-run`
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ pub enum Exit {
     Unfinished = 4,
 }
 
-/// What the codes mean, by command. Any other command has [`OTHERS`].
+/// The meanings of the codes, by command. Any other command has [`OTHERS`].
 const MEANINGS: [(&str, [(Exit, &str); 5]); 2] = [
     (
         "run",

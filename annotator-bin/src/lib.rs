@@ -7,9 +7,10 @@
 //! fn main() -> std::process::ExitCode { node_annotator::main() }
 //! ```
 //!
-//! There are two wings. [`node`] runs on a node: it collects, and it alone writes to a Node. [`operator`] is what an
-//! operator runs on a shell; it is behind the feature `operator`, and the node's wing compiles without it. Both share
-//! the command line, the process, the connection to the cluster, the output formats, troubles and exit codes.
+//! There are two wings. [`node`] runs on a node: it collects, and it alone writes to a Node. [`operator`] is
+//! what an operator runs on a shell; it is behind the feature `operator`, and the node's wing compiles
+//! without it. Both share the command line, the process, the connection to the cluster, the output formats,
+//! troubles and exit codes.
 //!
 //! The modules are public for the tests of this workspace. What another binary needs is [`main`].
 

@@ -34,3 +34,19 @@ pub(crate) fn columns(rows: &[(String, String)], indent: usize) -> String {
     }
     text
 }
+
+/// The same in lines of at most [`WIDTH`] characters, with the second column in several lines if need be.
+#[cfg(feature = "operator")]
+pub(crate) fn wrapped_columns(rows: &[(String, String)], indent: usize) -> String {
+    let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or_default();
+    let margin = " ".repeat(indent + width + 2);
+    rows.iter().fold(String::new(), |text, (left, right)| {
+        let first = format!("{:indent$}{left:width$}  ", "");
+        let options = textwrap::Options::new(WIDTH).initial_indent(&first).subsequent_indent(&margin);
+        text + textwrap::fill(right, options).trim_end() + "\n"
+    })
+}
+
+/// As wide as help gets.
+#[cfg(feature = "operator")]
+const WIDTH: usize = 100;

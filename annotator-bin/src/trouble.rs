@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What went wrong, and what whoever reads it can do about it.
+/// A failure in words for the operator.
 ///
 /// Lower case without a full stop, values in backticks. Both are a line each.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! Takes the place of the library of this name: the Kubernetes client links it for one thing, the paths by which a kubeconfig's
-//! `auth-provider` finds a token in the output of a command, and with it come a parser generator and a regular expression engine,
-//! about half a megabyte of program.
+//! Takes the place of the library of this name: the Kubernetes client links it for one thing, the paths by
+//! which a kubeconfig's `auth-provider` finds a token in the output of a command, and with it come a parser
+//! generator and a regular expression engine, about half a megabyte of program.
 //!
-//! Those paths name members, `{.credential.access_token}`, and the client hands them over as `$.credential.access_token`. Anything
-//! else is an error that says so. `[patch.crates-io]` in the workspace's manifest puts this crate in; a build without that takes
-//! the library itself.
+//! Those paths name members, `{.credential.access_token}`, and the client hands them over as
+//! `$.credential.access_token`. Anything else is an error that says so. `[patch.crates-io]` in the
+//! workspace's manifest puts this crate in; a build without that takes the library itself.
 
 use serde_json::Value;
 

@@ -1,15 +1,7 @@
-//! The command line: one file per command, and the groups of options that they share.
+//! The command line: a file for each command, and the groups of options that they share.
 
 #[cfg(feature = "operator")]
-mod completions;
-#[cfg(feature = "operator")]
-mod doctor;
-#[cfg(feature = "operator")]
-mod explain;
-#[cfg(feature = "operator")]
-mod list;
-#[cfg(feature = "operator")]
-mod manifests;
+mod operator;
 mod options;
 mod run;
 mod variables;
@@ -30,15 +22,15 @@ use crate::trouble::Trouble;
 
 /// Reads facts about this node once, and writes them on the Node in one request.
 ///
-/// The facts become annotations: `PREFIX/COLLECTOR` and `PREFIX/COLLECTOR.FACT`. In the same request each collector that is
-/// done sets its done label `PREFIX/COLLECTOR`; one that failed sets the annotation `PREFIX/COLLECTOR.error` instead, and
-/// leaves what an earlier run wrote.
+/// The facts become annotations: `PREFIX/COLLECTOR` and `PREFIX/COLLECTOR.FACT`. In the same request each
+/// collector that is done sets its done label `PREFIX/COLLECTOR`; one that failed sets the annotation
+/// `PREFIX/COLLECTOR.error` instead, and leaves what an earlier run wrote.
 ///
-/// A DaemonSet whose nodeAffinity excludes nodes with the done label then takes the pod away: run once per node, nothing
-/// left running. Remove the label from a node, and it runs there again.
+/// A DaemonSet whose nodeAffinity excludes nodes with the done label then takes the pod away: run once per
+/// node, nothing left running. Remove the label from a node, and it runs there again.
 ///
-/// Without a command it runs: `node-annotator --dry-run` is `node-annotator run --dry-run`. Every option is an environment
-/// variable too; one that is set to nothing counts as unset.
+/// Without a command it runs: `node-annotator --dry-run` is `node-annotator run --dry-run`. Every option is
+/// an environment variable too; one that is set to nothing counts as unset.
 #[derive(Debug, Parser)]
 #[command(name = "node-annotator", version, max_term_width = 100)]
 struct Cli {
@@ -50,21 +42,9 @@ struct Cli {
 enum Command {
     /// Collect on this node, and write the Node
     Run(Box<run::RunCommand>),
-    /// List the collectors
     #[cfg(feature = "operator")]
-    List(list::ListCommand),
-    /// Explain a collector: its facts, their keys, what it needs
-    #[cfg(feature = "operator")]
-    Explain(explain::ExplainCommand),
-    /// Print the Kubernetes manifests for a choice of collectors
-    #[cfg(feature = "operator")]
-    Manifests(Box<manifests::ManifestsCommand>),
-    /// Check an installation in its cluster: policy, rights, DaemonSets
-    #[cfg(feature = "operator")]
-    Doctor(doctor::DoctorCommand),
-    /// Print a completion script for a shell
-    #[cfg(feature = "operator")]
-    Completions(completions::CompletionsCommand),
+    #[command(flatten)]
+    Operator(operator::OperatorCommand),
 }
 
 /// The definition of the command line, for its reference.
@@ -82,7 +62,7 @@ pub fn main() -> ExitCode {
     .into()
 }
 
-/// The run that a container with these arguments, without the program's name, would do. For runs without a process.
+/// What a container with these arguments (without the program's name) and this environment would run.
 pub fn job(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
@@ -92,13 +72,16 @@ pub fn job(
     match cli.command {
         Command::Run(run) => run.job(environment, &registry).map_err(Usage::into_clap),
         #[cfg(feature = "operator")]
-        _ => Err(Usage(Trouble::plain("not a run")).into_clap()),
+        Command::Operator(_) => Err(Usage(Trouble::plain("a container of ours runs `run`")).into_clap()),
     }
 }
 
 impl Cli {
     fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<_> = arguments.into_iter().collect();
+        if arguments.is_empty() {
+            arguments.push("node-annotator".into());
+        }
         let is_bare = is_bare(arguments.get(1));
         if is_bare {
             arguments.insert(1, "run".into());
@@ -110,19 +93,11 @@ impl Cli {
     }
 
     fn execute(&self) -> anyhow::Result<Exit> {
-        let registry = &Registry::from_inventory()?;
+        let registry = Registry::from_inventory()?;
         match &self.command {
-            Command::Run(command) => command.run(registry),
+            Command::Run(command) => command.run(&registry),
             #[cfg(feature = "operator")]
-            Command::List(command) => command.run(registry),
-            #[cfg(feature = "operator")]
-            Command::Explain(command) => command.run(registry),
-            #[cfg(feature = "operator")]
-            Command::Manifests(command) => command.run(registry),
-            #[cfg(feature = "operator")]
-            Command::Doctor(command) => command.run(registry),
-            #[cfg(feature = "operator")]
-            Command::Completions(command) => command.run(registry),
+            Command::Operator(command) => command.run(&registry),
         }
     }
 }

@@ -26,8 +26,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub(super) struct SelectionOptions {
     /// What to run: names, `default`, `all`; `-NAME` takes away
     ///
-    /// A list with commas, in any order: `kernel,cpu-model`, `all,-kernel`. A list that only takes away starts from
-    /// `default`. `node-annotator list` shows the names.
+    /// A list with commas, in any order: `kernel,cpu-model`, `all,-kernel`. A list that only takes away
+    /// starts from `default`. `node-annotator list` shows the names.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_COLLECTORS",
@@ -60,8 +60,8 @@ pub(super) struct KeyOptions {
 pub(super) struct GenerationOptions {
     /// The value of the done labels, instead of `saved`
     ///
-    /// A DaemonSet that is keyed on a generation runs on every node whose label has another value: pick a new one, such as a
-    /// date or a version, and the whole fleet runs again.
+    /// A DaemonSet that is keyed on a generation runs on every node whose label has another value: pick a new
+    /// one, such as a date or a version, and the whole fleet runs again.
     #[arg(long, env = "NODE_ANNOTATOR_GENERATION", value_name = "VALUE")]
     generation: Option<Generation>,
 }

@@ -68,7 +68,8 @@ pub(super) struct RunCommand {
 
     /// The part of the deadline kept for writing the Node
     ///
-    /// A collector that has not finished when this part begins counts as timed out, and what the others found is written.
+    /// A collector that has not finished when this part begins counts as timed out, and what the others found
+    /// is written.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_PUBLISH_BUDGET",
@@ -105,7 +106,8 @@ pub(super) struct RunCommand {
 
     /// Where the kubelet reads the termination message
     ///
-    /// A JSON summary of the run, in at most 4096 bytes. The file is not created: where there is none, nobody would read it.
+    /// A JSON summary of the run, in at most 4096 bytes. The file is not created: where there is none, nobody
+    /// would read it.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_TERMINATION_MESSAGE_PATH",

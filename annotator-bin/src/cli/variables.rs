@@ -13,8 +13,8 @@ pub(super) fn process_environment() -> Environment {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// Makes a variable that is set to nothing count as unset, as in a manifest whose value was left empty; variables that
-/// collectors read do the same. Help shows the names of variables and not their values.
+/// Makes a variable that is set to nothing count as unset, as in a manifest whose value was left empty;
+/// variables that collectors read do the same. Help shows the names of variables and not their values.
 pub(super) fn without_empty_variables(command: Command) -> Command {
     let set_to_nothing = |arg: &Arg| {
         let value = arg.get_env().and_then(std::env::var_os);

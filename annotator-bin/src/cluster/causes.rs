@@ -31,7 +31,8 @@ pub(super) fn reason(error: &ClientError) -> Reason {
     if is_connecting(error) {
         return Reason::Unreachable;
     }
-    // A connection that breaks before the answer is the client's error, one that breaks within the answer hyper's.
+    // A connection that breaks before the answer is the client's error, one that breaks within the answer
+    // hyper's.
     let broken =
         find::<legacy::Error>(error).next().is_some() || find::<hyper::Error>(error).next().is_some();
     if broken { Reason::Broken } else { Reason::Other }

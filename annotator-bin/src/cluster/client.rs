@@ -1,4 +1,5 @@
-//! The client: the library's layers on a connection of our own, since the library's waits for acknowledgements.
+//! The client: the library's layers on a connection of our own, since the library's waits for
+//! acknowledgements.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::{AGENT, ClusterError};
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client that tries once, with bounds: who publishes decides what is worth another try.
+/// A client with bounds that sends each request once: the caller decides about another try.
 pub fn client(config: Config) -> Result<Client, ClusterError> {
     connector(&config)
         .and_then(|connector| build(config, connector))
@@ -70,8 +71,8 @@ fn connector(config: &Config) -> Result<impl Connector, Error> {
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    // The request follows the end of the handshake at once. Without this the kernel keeps it back until that is
-    // acknowledged, which takes the other side up to 40 ms.
+    // The request follows the end of the handshake at once. Without this the kernel keeps it back until that
+    // is acknowledged, which takes the other side up to 40 ms.
     tcp.set_nodelay(true);
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));

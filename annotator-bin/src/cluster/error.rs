@@ -42,7 +42,8 @@ pub enum Reason {
     Forbidden,
     /// 404: there is no such object.
     NotFound,
-    /// An admission policy, webhook or plugin refused it (422, 403 and others), or the validation of the API server (422).
+    /// An admission policy, webhook or plugin refused it (422, 403 and others), or the validation of the API
+    /// server (422).
     Refused,
     /// No connection to the API server.
     Unreachable,
@@ -61,7 +62,8 @@ pub enum Reason {
 }
 
 impl ClusterError {
-    /// A failure before anything could be asked. Some causes, such as those of a YAML parser, are several lines long.
+    /// A failure before anything could be asked. Some causes, such as those of a YAML parser, are several
+    /// lines long.
     pub(super) fn without_answer(reason: Reason, error: &dyn Error) -> Self {
         Self { reason, code: None, detail: clean(&chain(error), MAX_DETAIL_BYTES), retry_after: None }
     }
@@ -196,7 +198,8 @@ fn status_reason(status: &Status) -> Reason {
     }
 }
 
-/// Whether an admission policy, a webhook or the plugin `NodeRestriction` refused it. RBAC says `cannot patch resource`.
+/// Whether an admission policy, a webhook or the plugin `NodeRestriction` refused it. RBAC says `cannot patch
+/// resource`.
 fn names_admission(message: &str) -> bool {
     ["denied request", "denied the request", "is not allowed to"].iter().any(|words| message.contains(words))
 }

@@ -1,8 +1,8 @@
 //! Kubeconfig files: read as the client library reads them, but decoded in two steps.
 //!
-//! The library has its YAML parser decode every type of a kubeconfig by itself, and each of them is a copy of that parser's
-//! code: a twentieth of the program. Here the parser makes one plain value, and JSON's much smaller code makes the types of it,
-//! as kubectl does it.
+//! The library has its YAML parser decode every type of a kubeconfig by itself, and each of them is a copy of
+//! that parser's code: a twentieth of the program. Here the parser makes one plain value, and JSON's much
+//! smaller code makes the types of it, as kubectl does it.
 
 use std::env;
 use std::fs;

@@ -8,10 +8,11 @@ use node_annotator_core::BoxFuture;
 use tokio::task::JoinHandle;
 use tower::{BoxError, Service, ServiceExt};
 
-/// Hands out the connection that was started early, once; whoever asks again gets a new one.
+/// Hands out the connection that was started early, once; further calls get a new one.
 ///
-/// One that could not be opened is tried again: on a node that starts, the network may have come up meanwhile. One that the server
-/// closed meanwhile (an API server waits 32 s for a request) fails the first request, and the next try gets a new one.
+/// One that could not be opened is tried again: on a node that starts, the network may have come up
+/// meanwhile. One that the server closed meanwhile (an API server waits 32 s for a request) fails the first
+/// request, and the next try gets a new one.
 pub(super) struct Preconnected<C: Service<Uri>> {
     connector: C,
     first: Arc<Mutex<Option<Started<C>>>>,

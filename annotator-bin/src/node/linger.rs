@@ -8,8 +8,8 @@ use crate::process::stop::Stop;
 
 /// Waits for the DaemonSet controller to take the pod away. The kubelet would answer an exit with a restart.
 ///
-/// The wait is bounded, and the bound varies by a tenth, so that a fleet whose labels were all taken away does not come
-/// back in one moment.
+/// The wait is bounded, and the bound varies by a tenth, so that a fleet whose labels were all taken away
+/// does not come back in one moment.
 pub async fn linger(limit: Duration, stop: &Stop) {
     let limit = limit.mul_f64(0.9 + 0.2 * fastrand::f64());
     info!(seconds = limit.as_secs(), "done; waiting to be taken away");

@@ -1,6 +1,7 @@
 //! The node's wing: what runs on a node. It collects, writes the Node, and waits to be taken away.
 //!
-//! It never uses the operator's wing, and compiles without it. [`publish`] is the only place that writes to a Node.
+//! It never uses the operator's wing, and compiles without it. [`publish`] is the only place that writes to a
+//! Node.
 
 pub mod job;
 pub mod linger;

@@ -95,10 +95,11 @@ impl Finished {
     }
 }
 
-/// Collects, connects meanwhile, and publishes. `configuration` finds the cluster; it is not awaited in a dry run.
+/// Collects, connects meanwhile, and publishes. `configuration` finds the cluster; it is not awaited in a dry
+/// run.
 ///
-/// A connection is no request: the API server hears nothing but the handshake before there is something to write.
-/// The future is done by the deadline at the latest, whatever a collector or the API server does.
+/// A connection is no request: the API server hears nothing but the handshake before there is something to
+/// write. The future is done by the deadline at the latest, whatever a collector or the API server does.
 pub async fn run(
     settings: &Settings,
     cx: Arc<Context>,

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
 
-/// What the kubelet reads of the file; it drops the rest.
+/// The kubelet reads this much of the file, and drops the rest.
 pub const MAX_BYTES: usize = 4096;
 
 /// The summary of a run, as JSON.
@@ -72,7 +72,8 @@ pub fn message(exit: Exit, trouble: Option<&Trouble>, report: Option<&Report>) -
         .unwrap_or_else(|| render(512, false))
 }
 
-/// Writes the message where the kubelet reads it. The kubelet makes the file; where there is none, nobody would read it.
+/// Writes the message where the kubelet reads it. The kubelet makes the file; without one there is no kubelet
+/// to read it.
 pub fn write(path: &Path, message: &str) {
     let written = OpenOptions::new()
         .write(true)

@@ -6,7 +6,7 @@ use node_annotator_core::key::fact_name;
 use node_annotator_core::{Collector, Fact, Prefix, Registry, Selected};
 use serde_json::{Value, json};
 
-use crate::output::{Format, columns};
+use crate::output::{Format, columns, wrapped_columns};
 
 /// All collectors, a line each.
 pub fn list(registry: &Registry, prefix: &Prefix, format: Format) -> String {
@@ -43,7 +43,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         ("done label".to_owned(), prefix.done(collector.name)),
         ("on failure".to_owned(), format!("annotation {}", prefix.error(collector.name))),
     ];
-    text += &columns(&rows, 0);
+    text += &wrapped_columns(&rows, 0);
     text += "\nannotations\n";
     for fact in collector.facts {
         text += &explain_fact(collector, fact, prefix);
@@ -52,7 +52,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         text += "\nenvironment\n";
         let rows: Vec<_> =
             collector.variables.iter().map(|v| (v.name.to_owned(), v.summary.to_owned())).collect();
-        text += &columns(&rows, 2);
+        text += &wrapped_columns(&rows, 2);
     }
     text
 }

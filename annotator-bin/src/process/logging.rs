@@ -22,13 +22,13 @@ pub(crate) enum LogFormat {
 /// How much is logged.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogLevel {
-    /// What ends the run.
+    /// Failures that end the run.
     Error,
-    /// What an operator should look at.
+    /// Events that an operator should look at.
     Warn,
-    /// What happened.
+    /// Events.
     Info,
-    /// How it happened.
+    /// How they came about.
     Debug,
     /// Everything, other libraries' logs included. Bodies of metadata services never.
     Trace,
@@ -46,10 +46,12 @@ impl From<LogLevel> for Level {
     }
 }
 
-/// Whose logs are shown at `trace` alone: what they have to say we say better. Collectors of other crates are not among them.
+/// Libraries whose logs are shown at `trace` alone, since our own messages tell the same. Collectors are not
+/// among them.
 const LIBRARIES: [&str; 7] = ["hickory", "hyper", "kube", "mio", "rustls", "tokio", "tower"];
 
-/// Starts logging, and sends panics there: one that is caught ends as a collector's outcome, not as loose text on stderr.
+/// Starts logging, and logs panics. A collector's panic is its outcome, and the hook of the standard library
+/// would print it as loose text.
 pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let ours = Level::from(level);
     let others = if matches!(level, LogLevel::Trace) { LevelFilter::TRACE } else { LevelFilter::OFF };

@@ -23,7 +23,8 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// Does the work, and turns what nobody expected into an exit code.
 ///
-/// The panic hook has reported a panic already. Panics of collectors end in the report, and never arrive here.
+/// The panic hook has reported a panic already. Panics of collectors end in the report, and never arrive
+/// here.
 pub(crate) fn guarded(work: impl FnOnce() -> anyhow::Result<Exit> + UnwindSafe) -> Exit {
     catch_unwind(work).unwrap_or(Ok(Exit::Unexpected)).unwrap_or_else(|error| {
         // Logging may not have begun yet.

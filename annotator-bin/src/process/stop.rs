@@ -55,7 +55,7 @@ impl Stop {
     pub async fn requested(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|stop| *stop).await.is_err() {
-            // Nobody is left who could ask.
+            // The stopper is gone: no request will come.
             std::future::pending::<()>().await;
         }
     }

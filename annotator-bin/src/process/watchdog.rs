@@ -1,4 +1,4 @@
-//! The last line of the deadline: a thread that ends the process if the runtime itself is stuck.
+//! A thread that ends the process at its deadline if the runtime itself is stuck.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-/// While this lives, the process ends at the deadline. Dropping it calls the watchdog off.
+/// Ends the process at the deadline. Dropping it calls the watchdog off.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     _alive: Sender<()>,
@@ -21,13 +21,14 @@ pub(crate) struct LastWords {
     pub(crate) message: &'static str,
 }
 
-/// Longest time for the last line of the log: what is stuck may well be the pipe that it goes to.
+/// Longest time for the last line of the log. The pipe that it goes to may be the thing that is stuck.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Watchdog {
     /// Runs `last_words`, logs them and ends the process with their code, unless dropped within `deadline`.
     ///
-    /// A collector that blocks the runtime thread against the rules stops every timer there is; this one has a thread of its own.
+    /// A collector that blocks the runtime thread stops every timer of the runtime. The watchdog has a thread
+    /// of its own.
     pub(crate) fn start(deadline: Duration, last_words: impl FnOnce() -> LastWords + Send + 'static) -> Self {
         let (alive, gone) = channel::<()>();
         thread::spawn(move || {
@@ -38,7 +39,7 @@ impl Watchdog {
                     error!("{message}");
                     drop(logging);
                 });
-                // Whether the line is out or not, this is the end.
+                // The process ends, whether the line is out or not.
                 let _ = logged.recv_timeout(PATIENCE);
                 #[expect(
                     clippy::disallowed_methods,

@@ -1,4 +1,5 @@
-//! Collectors that fail, panic, hang and block, in the real process: it ends by its deadline, and what the others found is written.
+//! Collectors that fail, panic, hang and block, in the real process: it ends by its deadline, and what the
+//! others found is written.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A process that is not done by then never will be. Far above the deadlines in use, since the machine may be busy.
+/// A process that is not done by then never will be. Far above the deadlines in use, since the machine may be
+/// busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An example that cargo built beside this test. It does so for all of `cargo test -p node-annotator`; with `--test it` the
-/// examples are those of the last time.
+/// An example that cargo built beside this test. It does so for all of `cargo test -p node-annotator`; with
+/// `--test it` the examples are those of the last time.
 pub(crate) fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("the path of this test");
     let path = test.parent().and_then(Path::parent).expect("target/PROFILE/deps").join("examples").join(name);

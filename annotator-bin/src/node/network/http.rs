@@ -20,7 +20,8 @@ use tower::Service;
 
 /// The client behind the collectors' context.
 ///
-/// It never reads proxy variables: a metadata service is link-local, and a proxy would answer for another machine.
+/// It never reads proxy variables: a metadata service is link-local, and a proxy would answer for another
+/// machine.
 #[derive(Debug)]
 pub struct MetadataClient {
     resolver: Arc<dyn Resolver>,

@@ -86,7 +86,8 @@ mod tests {
             let mut question = [0; 512];
             loop {
                 let (length, client) = socket.recv_from(&mut question).await.unwrap();
-                // Name, type and class end where the name's empty label is, and four bytes on; what follows is EDNS.
+                // Name, type and class end where the name's empty label is, and four bytes on; what follows
+                // is EDNS.
                 let name = question[12..length].iter().position(|byte| *byte == 0).unwrap() + 1;
                 let kind = u16::from_be_bytes([question[12 + name], question[13 + name]]);
                 let record = record.filter(|(of, _)| *of == kind);

@@ -1,4 +1,5 @@
-//! The only place that writes to a Node: one PATCH, tried again within its budget, and compared with what was stored.
+//! The only place that writes to a Node: one PATCH, tried again within its budget, and compared with what was
+//! stored.
 
 mod error;
 
@@ -35,9 +36,10 @@ pub struct Published {
 
 /// Writes the plan on the Node.
 ///
-/// Connection failures, 409, 429 and 5xx are tried again with growing, jittered pauses until `deadline`; a `Retry-After`
-/// is respected. Everything else ends the tries, since another one would get the same answer. When a stop is asked for,
-/// no request is started any more, and an answer in flight is awaited for a short time.
+/// Connection failures, 409, 429 and 5xx are tried again with growing, jittered pauses until `deadline`; a
+/// `Retry-After` is respected. Everything else ends the tries, since another one would get the same answer.
+/// When a stop is asked for, no request is started any more, and an answer in flight is awaited for a short
+/// time.
 pub async fn publish(
     client: Client,
     node: &str,
@@ -58,7 +60,8 @@ pub async fn publish(
             () = sleep_until(deadline) => return Err(PublishError::Deadline(last)),
             () = grace_after(stop) => return Err(PublishError::Stopped(last)),
         };
-        // The jittered pause comes on top of what the server asks for: all whom it turned away were told the same.
+        // The jittered pause comes on top of what the server asks for: all whom it turned away were told the
+        // same.
         let pause = error.retry_after().unwrap_or_default() + pauses.next().unwrap_or(LONGEST_PAUSE);
         warn!(
             error = error::write_trouble(&error, node).what,

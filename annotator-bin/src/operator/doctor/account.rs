@@ -47,8 +47,8 @@ impl Account {
 
     /// The headers that make a request this account's.
     ///
-    /// They are set on each request, and not on a client each: one connection serves all, and the credential plugin of a
-    /// kubeconfig runs once.
+    /// Each request gets them, instead of a client for each account: so one connection serves all, and the
+    /// credential plugin of a kubeconfig runs once.
     pub(super) fn headers(&self, token_node: TokenNode) -> Result<HeaderMap, http::Error> {
         let mut headers = HeaderMap::new();
         headers.insert("impersonate-user", HeaderValue::from_str(&self.user)?);

@@ -91,7 +91,7 @@ fn denied(answer: Result<(), Error>, denial: &Denial, account: &Account, setting
     }
 }
 
-/// Who said no.
+/// The part of the API server that refused a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
     /// Our policy.

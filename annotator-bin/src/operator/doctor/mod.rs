@@ -1,8 +1,9 @@
-//! Whether this cluster keeps what is promised: seen from outside, by an administrator, without a pod and without a write.
+//! Checks an installation in its cluster, with an administrator's rights, without a pod and without a write.
 //!
-//! Most of it is tried and not read: requests in the name of our service accounts, with the groups that the API server
-//! gives them and the node that a token would name. Each of them is a dry run, which is admitted as a real request would be
-//! and then forgotten. A check that could not be made counts as skipped.
+//! Most checks try requests instead of reading objects: requests in the name of our service accounts, with
+//! the groups that the API server gives them and the node that a token would name. Each of them is a dry run,
+//! which is admitted as a real request would be and then forgotten. A check that could not be made counts as
+//! skipped.
 //!
 //! A new check is a row in `table.rs`, and its function.
 
@@ -33,7 +34,7 @@ use crate::cluster::ClusterError;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
 
-/// What is looked at.
+/// The installation that is checked.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The installation, known by its namespace.
@@ -43,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What brings everything back to what this version generates.
+    /// The command that brings everything back to what this version generates.
     fn apply_command(&self) -> String {
         let mut flags = String::new();
         if self.installation != Installation::default() {
@@ -71,7 +72,8 @@ impl Diagnosis {
         &self.checks
     }
 
-    /// Done when everything holds, warnings included; otherwise whether something is wrong, or merely nothing proven.
+    /// Done when everything holds, warnings included; a failed check counts before one that could not be
+    /// made.
     pub fn exit(&self) -> Exit {
         let any = |verdict| self.checks.iter().any(|check| check.verdict == verdict);
         if any(Verdict::Fail) {

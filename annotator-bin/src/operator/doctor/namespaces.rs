@@ -41,7 +41,7 @@ pub(super) fn pod_security(found: &Namespace, class: PrivilegeClass, settings: &
     }
 }
 
-/// What is to be said about a namespace that is not there.
+/// The conclusion for a namespace that is not there.
 pub(super) fn missing(settings: &Settings) -> Conclusion {
     Conclusion::fail(
         "there is no such namespace",

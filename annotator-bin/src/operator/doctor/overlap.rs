@@ -112,7 +112,8 @@ fn clash<'a>(first: &'a Claimant<'a>, second: &'a Claimant<'a>) -> Option<Clash<
 }
 
 impl Clash<'_> {
-    /// The one outside of our namespaces; of two inside or two outside the older one, which the later was to replace.
+    /// The one outside of our namespaces. Of two inside or two outside it is the older one, which the newer
+    /// one replaces.
     fn left_over(&self, our_namespaces: &[String]) -> (&str, &str) {
         let is_ours =
             |claimant: &Claimant| our_namespaces.iter().any(|namespace| *namespace == claimant.namespace);
@@ -125,7 +126,7 @@ impl Clash<'_> {
         (one.namespace, one.name)
     }
 
-    /// Each takes the other's value for unfinished work.
+    /// Whether both want values that exclude each other: then each sees the other's value as unfinished work.
     fn is_endless(&self) -> bool {
         let values = |claimant: &Claimant, label: &String| match claimant.demands.get(label) {
             Some(Demand::Values(values)) => values.clone(),

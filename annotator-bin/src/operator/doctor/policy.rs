@@ -13,8 +13,9 @@ use super::check::Conclusion;
 
 /// Whether the policy is as generated for the namespaces that there are.
 ///
-/// What no dry-run request could show is a failure: a rule that is missing, a server that lets pass what it cannot evaluate, and
-/// anything that the policy leaves out. Other differences are warnings, since the requests show what they come to.
+/// A difference that no dry-run request could show is a failure: a missing rule, a server that lets requests
+/// pass that it cannot evaluate, requests that the policy does not cover. Other differences are warnings,
+/// since the requests show their effect.
 pub(super) fn conclude(
     found: Option<&ValidatingAdmissionPolicy>,
     classes: &[PrivilegeClass],
@@ -99,7 +100,7 @@ fn other_prefix(found: &ValidatingAdmissionPolicySpec, settings: &Settings) -> O
     (prefix != settings.prefix.as_str()).then(|| prefix.to_owned())
 }
 
-/// What is left open, and what is merely different.
+/// The holes, and the differences that open none.
 fn differences(
     found: &ValidatingAdmissionPolicySpec,
     expected: &ValidatingAdmissionPolicySpec,
@@ -145,7 +146,7 @@ fn variables(spec: &ValidatingAdmissionPolicySpec) -> Vec<Named<'_>> {
     variables.map(|Variable { name, expression }| (name.as_str(), expression.as_str())).collect()
 }
 
-/// What is missing, and what is changed or there in addition.
+/// The missing expressions, and those that are changed or additional.
 fn compare(what: &str, found: &[Named], expected: &[Named]) -> (Vec<String>, Vec<String>) {
     let named = |list: &[Named], name| list.iter().any(|(other, _)| *other == name);
     let (mut missing, mut more) = (Vec::new(), Vec::new());

@@ -62,7 +62,7 @@ enum BoundTo {
     Nothing,
 }
 
-/// What a stolen token must not be able to do: one request for each rule that a request can show.
+/// Requests that a stolen token must not get through: one for each rule that a request can show.
 pub(super) const DENIALS: [Denial; 11] = [
     denial(
         "denies-foreign-label",
@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn every_rule_that_a_request_can_show_has_one() {
-        // Shown by RBAC, by objects of others, or by forged lists of managed fields. Their absence is seen in the policy.
+        // These would need other rights, objects of others, or forged managed fields. `policy.rs` sees when
+        // they are missing.
         let others = ["update", "total-size", "applied-fields", "manager-count", "claim-size", "claim-depth"];
         for rule in policy::rules(&Prefix::default()) {
             let tried = DENIALS.iter().any(|denial| denial.rule == rule.id);

@@ -70,7 +70,7 @@ async fn is_allowed(
 ) -> Result<bool, Trouble> {
     let text = |text: &str| Some(text.to_owned());
     let group = if resource == "*" { "*" } else { "" };
-    // What is bound in our own namespace alone counts, too.
+    // A right in our own namespace counts as much.
     let namespace = if resource == "nodes" { None } else { text(&account.namespace) };
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {

@@ -4,7 +4,7 @@ use clap::Args;
 use node_annotator_core::Registry;
 use node_annotator_deploy::Installation;
 
-use super::options::{CLUSTER, ClusterOptions, KeyOptions, OutputOptions};
+use crate::cli::options::{CLUSTER, ClusterOptions, KeyOptions, OutputOptions};
 use crate::cluster;
 use crate::exit::{self, Exit};
 use crate::operator::doctor::{Settings, diagnose, render};
@@ -13,7 +13,7 @@ use crate::process;
 
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(super) struct DoctorCommand {
+pub(crate) struct DoctorCommand {
     /// The namespace that it is installed in, as given to `manifests`
     #[arg(long, env = "NODE_ANNOTATOR_NAMESPACE", default_value_t, help_heading = CLUSTER)]
     namespace: Installation,

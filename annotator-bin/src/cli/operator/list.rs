@@ -3,14 +3,14 @@
 use clap::Args;
 use node_annotator_core::Registry;
 
-use super::options::{KeyOptions, OutputOptions};
+use crate::cli::options::{KeyOptions, OutputOptions};
 use crate::exit::{self, Exit};
 use crate::operator::catalogue;
 use crate::output::print;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::help("list"))]
-pub(super) struct ListCommand {
+pub(crate) struct ListCommand {
     #[command(flatten)]
     keys: KeyOptions,
     #[command(flatten)]

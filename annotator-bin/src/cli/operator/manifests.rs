@@ -8,8 +8,8 @@ use node_annotator_deploy::{
     DEFAULT_IMAGE, ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Settings,
 };
 
-use super::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
-use super::{Usage, own_name};
+use crate::cli::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
+use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
 use crate::output::print;
 use crate::trouble::Trouble;
@@ -20,7 +20,7 @@ const NODES: &str = "Nodes";
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(super) struct ManifestsCommand {
+pub(crate) struct ManifestsCommand {
     #[command(flatten)]
     selection: SelectionOptions,
 

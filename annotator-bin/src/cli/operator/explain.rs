@@ -3,8 +3,8 @@
 use clap::Args;
 use node_annotator_core::Registry;
 
-use super::Usage;
-use super::options::{KeyOptions, OutputOptions};
+use crate::cli::Usage;
+use crate::cli::options::{KeyOptions, OutputOptions};
 use crate::exit::{self, Exit};
 use crate::operator::catalogue;
 use crate::output::print;
@@ -12,7 +12,7 @@ use crate::trouble::Trouble;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::help("explain"))]
-pub(super) struct ExplainCommand {
+pub(crate) struct ExplainCommand {
     /// The collector's name, as `list` shows it
     name: String,
     #[command(flatten)]

@@ -5,13 +5,13 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use node_annotator_core::Registry;
 
-use super::{Cli, own_name};
+use crate::cli::{Cli, own_name};
 use crate::exit::{self, Exit};
 use crate::output::print;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::help("completions"))]
-pub(super) struct CompletionsCommand {
+pub(crate) struct CompletionsCommand {
     /// The shell
     shell: Shell,
 }

@@ -4,6 +4,7 @@
 //! a crate of its own below this folder, which cargo builds when it is asked for.
 
 mod forward;
+mod new_collector;
 mod step;
 mod test;
 mod try_collector;
@@ -28,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Format, lint and test the collectors, show one of them on this machine, and generate docs and manifests
     Try(try_collector::Options),
+    /// Begin a collector: its source, its place in `lib.rs`, and a file of a recorded machine
+    NewCollector(new_collector::Options),
     /// Measure a run, a fleet, a re-run; a table beside a floor
     #[command(disable_help_flag = true)]
     Bench(Forwarded),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Try(options) => try_collector::run(&options),
+        Task::NewCollector(options) => new_collector::run(&options),
         Task::Bench(forwarded) => forwarded.to(Program::Cluster, "bench"),
         Task::Demo(forwarded) => forwarded.to(Program::Cluster, "demo"),
         Task::PinKubernetes(forwarded) => forwarded.to(Program::Cluster, "pin-kubernetes"),

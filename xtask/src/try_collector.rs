@@ -56,7 +56,7 @@ fn ensure_there_is(name: &str) -> Result<()> {
     let path = xtask_workspace::root().join("collectors/src").join(name.replace('-', "_"));
     ensure!(
         path.is_dir() || path.with_extension("rs").is_file(),
-        "there is no collector `{name}`: neither {0}.rs nor {0}/mod.rs is there",
+        "there is no collector `{name}`: neither {0}.rs nor {0}/mod.rs is there\nhint: cargo xtask new-collector {name}",
         path.display()
     );
     Ok(())

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use xtask_workspace::KUBERNETES_VARIABLE;
 
 use modules::Modules;
 
 /// Names a folder with ready-made programs, to be used instead of building them.
 pub const BINARIES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_BINARIES";
-
-/// Names the Kubernetes minor version for everything that does not ask for a particular one.
-pub const VERSION_VARIABLE: &str = "NODE_ANNOTATOR_TEST_KUBERNETES";
 
 const DEFAULT_MINOR: &str = "1.36";
 
@@ -122,7 +120,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`: [`VERSION_VARIABLE`], or the
+    /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`: [`KUBERNETES_VARIABLE`], or the
     /// newest).
     ///
     /// Blocks: for minutes when nothing has been built yet, with progress on stderr; for milliseconds afterwards.
@@ -150,7 +148,7 @@ impl Binaries {
 }
 
 fn default_minor() -> String {
-    env::var(VERSION_VARIABLE).unwrap_or_else(|_| DEFAULT_MINOR.to_owned())
+    env::var(KUBERNETES_VARIABLE).unwrap_or_else(|_| DEFAULT_MINOR.to_owned())
 }
 
 fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {

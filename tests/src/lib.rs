@@ -5,15 +5,13 @@ pub mod binaries;
 pub mod cluster;
 pub mod control_plane;
 pub mod guardian;
-pub mod image;
 pub mod kubelet;
 pub mod metadata;
 pub mod pin;
 mod ports;
 pub mod real_node;
-pub mod target;
+mod target;
 pub mod wait;
-pub mod workspace;
 
 pub use cluster::{Cluster, Options};
 pub use kubelet::NodeSpec;

@@ -24,6 +24,7 @@ use std::sync::{Arc, PoisonError};
 use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
+use node_annotator_image::{Image, Program};
 use serde_json::json;
 use tokio::net::UnixStream;
 
@@ -31,7 +32,6 @@ use crate::binaries::{Binaries, Tool};
 use crate::cluster::{Cluster, Options};
 use crate::control_plane::kubeconfig;
 use crate::guardian::Guardian;
-use crate::image::Image;
 use crate::ports::random;
 use crate::wait;
 
@@ -205,9 +205,8 @@ impl RealNode {
             &self.storage.join("network"),
             snapshotter(&self.storage)?,
         );
-        let idle = fs::read(self.shared.binaries.path(Tool::Idle)).context("cannot read `idle`")?;
-        let sandbox = Image { name: SANDBOX_IMAGE.to_owned(), program: "idle", labels: HashMap::new() }
-            .archive(&idle)?;
+        let idle = Program::read(self.shared.binaries.path(Tool::Idle))?;
+        let sandbox = Image::new(SANDBOX_IMAGE)?.archive(&idle)?;
         fs::write(self.storage.join("sandbox.tar"), sandbox).context("cannot write an image")?;
         write_private(&self.storage.join("kubeconfig"), &kubeconfig)?;
         write_private(&self.storage.join("network/pods.conflist"), &network.to_string())?;

@@ -1,4 +1,4 @@
-//! Where cargo puts things: the target folder, and the binary under test in it.
+//! The binary under test, where cargo puts it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// Names the binary under test when it is not the one in the target folder.
-pub const ANNOTATOR_VARIABLE: &str = "NODE_ANNOTATOR_BINARY";
+const ANNOTATOR_VARIABLE: &str = "NODE_ANNOTATOR_BINARY";
 
 /// The `node-annotator` that was built with the running executable, or the one that [`ANNOTATOR_VARIABLE`] names.
 pub fn annotator_binary() -> Result<PathBuf> {
@@ -21,19 +21,9 @@ pub fn annotator_binary() -> Result<PathBuf> {
     let path = folder.join("node-annotator");
     if !path.is_file() {
         let release = if folder.ends_with("release") { " --release" } else { "" };
-        bail!("no such file: `{}`\nhint: cargo build -p node-annotator{release}", path.display());
+        bail!("no such file: `{}`\nhint: cargo build --bin node-annotator{release}", path.display());
     }
     Ok(path)
-}
-
-/// The target folder of the running executable; of the checkout when it was moved out of one.
-pub(crate) fn target_folder() -> PathBuf {
-    let executable = env::current_exe().unwrap_or_default();
-    executable
-        .ancestors()
-        // Cargo writes this file into every target folder.
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), Path::to_path_buf)
 }
 
 /// `target/debug` of `target/debug/xtask` as well as of `target/debug/deps/scenarios-0123`.
@@ -54,10 +44,5 @@ mod tests {
     fn test_executables_lie_one_folder_deeper() {
         assert_eq!(profile_folder(Path::new("/t/debug/xtask")), Path::new("/t/debug"));
         assert_eq!(profile_folder(Path::new("/t/debug/deps/scenarios-0123")), Path::new("/t/debug"));
-    }
-
-    #[test]
-    fn target_folder_is_cargos() {
-        assert!(target_folder().join("CACHEDIR.TAG").is_file());
     }
 }

@@ -1,18 +1,23 @@
-//! Development tasks, run as `cargo xtask TASK`. Each is thin: the work is done by the crates of the workspace.
+//! Development tasks, run as `cargo xtask TASK`: the small ones, and the way to the large ones.
+//!
+//! This crate links little, so that the first check reports soon. A task that needs the collectors, the manifests or a cluster is
+//! a crate of its own below this folder, which cargo builds when it is asked for.
 
-mod bench;
-mod demo;
-mod docs;
-mod image;
-mod manifests;
+mod forward;
+mod new_collector;
+mod step;
 mod test;
+mod try_collector;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use node_annotator_collectors as _;
+
+use self::forward::{Forwarded, Program};
 
 /// Development tasks of node-annotator.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -20,54 +25,43 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Measure a run, a fleet, a re-run; a table beside a floor
-    Bench(bench::Options),
-    /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
-    Demo(demo::Options),
-    /// Write the generated pages of `docs`: collectors and command line
-    GenDocs(docs::Options),
-    /// Write `deploy/kubernetes` from the registry of collectors
-    GenManifests(manifests::Options),
-    /// Make the go.mod from which a Kubernetes version is built for the scenarios
-    PinKubernetes {
-        /// A full version, such as 1.36.3
-        version: String,
-    },
     /// Format, lint, unit tests, documentation, and the scenarios on a real control plane
     Test(test::Options),
-    /// Write the container image as an OCI archive
-    Image(image::Options),
+    /// Format, lint and test the collectors, show one of them on this machine, and generate docs and manifests
+    Try(try_collector::Options),
+    /// Begin a collector: its source, its place in `lib.rs`, and a file of a recorded machine
+    NewCollector(new_collector::Options),
+    /// Measure a run, a fleet, a re-run; a table beside a floor
+    #[command(disable_help_flag = true)]
+    Bench(Forwarded),
+    /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
+    #[command(disable_help_flag = true)]
+    Demo(Forwarded),
+    /// Write the generated pages of `docs` and the table of collectors in README
+    #[command(disable_help_flag = true)]
+    GenDocs(Forwarded),
+    /// Write `deploy/kubernetes` from the registry of collectors
+    #[command(disable_help_flag = true)]
+    GenManifests(Forwarded),
+    /// Write a container image as an OCI archive: of this checkout, or of another static binary
+    #[command(disable_help_flag = true)]
+    Image(Forwarded),
+    /// Make the go.mod from which a Kubernetes version is built for the scenarios
+    #[command(disable_help_flag = true)]
+    PinKubernetes(Forwarded),
 }
 
-fn main() -> anyhow::Result<()> {
-    run(Cli::parse().task)
-}
-
-fn run(task: Task) -> anyhow::Result<()> {
-    match task {
-        Task::Bench(options) => bench::run(&options),
-        Task::Demo(options) => demo::run(&options),
-        Task::GenDocs(options) => docs::run(&options),
-        Task::GenManifests(options) => manifests::run(&options),
-        Task::PinKubernetes { version } => {
-            let folder = node_annotator_tests::pin::pin(&version)?;
-            eprintln!("written: {}", folder.display());
-            Ok(())
-        }
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
         Task::Test(options) => test::run(&options),
-        Task::Image(options) => image::run(&options),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_generated_is_as_it_would_be_generated_now() {
-        for task in ["gen-docs", "gen-manifests"] {
-            let cli = Cli::parse_from(["xtask", task, "--check"]);
-            run(cli.task).unwrap();
-        }
-    }
+        Task::Try(options) => try_collector::run(&options),
+        Task::NewCollector(options) => new_collector::run(&options),
+        Task::Bench(forwarded) => forwarded.to(Program::Cluster, "bench"),
+        Task::Demo(forwarded) => forwarded.to(Program::Cluster, "demo"),
+        Task::PinKubernetes(forwarded) => forwarded.to(Program::Cluster, "pin-kubernetes"),
+        Task::GenDocs(forwarded) => forwarded.to(Program::Generate, "gen-docs"),
+        Task::GenManifests(forwarded) => forwarded.to(Program::Generate, "gen-manifests"),
+        Task::Image(forwarded) => forwarded.to(Program::Generate, "image"),
+    };
+    xtask_workspace::exit_code(done)
 }

@@ -1,12 +1,12 @@
 //! `cargo xtask test`: everything that has to pass.
 
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
-use anyhow::{Context, bail};
 use clap::Args;
-use node_annotator_tests::binaries::VERSION_VARIABLE;
+use xtask_workspace::KUBERNETES_VARIABLE;
 
-use node_annotator_tests::workspace;
+use crate::step;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -24,16 +24,14 @@ pub(crate) struct Options {
 struct Step {
     title: &'static str,
     arguments: Vec<&'static str>,
-    /// Takes the filter, being made of tests.
-    filtered: bool,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut times = Vec::new();
     for step in steps(options) {
-        let (title, elapsed) = (step.title, execute(&step, options)?);
-        times.push((title, elapsed));
+        let elapsed = step::run(step.title, &mut command(&step, options))?;
+        times.push((step.title, elapsed));
     }
     eprintln!("\nall passed");
     for (title, elapsed) in times {
@@ -48,11 +46,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn steps(options: &Options) -> Vec<Step> {
     const CLUSTER: &str = "node-annotator-tests/cluster";
-    let step = |title, arguments: &[&'static str]| Step {
-        title,
-        arguments: arguments.to_vec(),
-        filtered: arguments[0] == "test",
-    };
+    let step = |title, arguments: &[&'static str]| Step { title, arguments: arguments.to_vec() };
     // Always the whole workspace: with fewer packages cargo would pick other features and compile everything again.
     let mut steps = vec![
         step("format", &["fmt", "--all", "--check"]),
@@ -60,7 +54,7 @@ fn steps(options: &Options) -> Vec<Step> {
             "lint",
             &["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"],
         ),
-        step("unit tests", &["test", "--workspace"]),
+        step("unit tests", &["test", "--workspace", "--no-fail-fast"]),
         step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
     ];
     if !options.no_cluster {
@@ -77,20 +71,20 @@ fn steps(options: &Options) -> Vec<Step> {
     steps
 }
 
-fn execute(step: &Step, options: &Options) -> anyhow::Result<Duration> {
-    eprintln!("\n== {} ==", step.title);
-    let started = Instant::now();
-    let mut command = workspace::cargo();
-    command.args(&step.arguments).env("RUSTDOCFLAGS", "--deny warnings");
+fn command(step: &Step, options: &Options) -> Command {
+    let mut command = xtask_workspace::cargo();
+    command.args(&step.arguments);
+    match step.arguments[0] {
+        "doc" => {
+            command.env("RUSTDOCFLAGS", "--deny warnings");
+        }
+        "test" => {
+            command.args(&options.filter);
+        }
+        _ => {}
+    }
     if let Some(minor) = &options.kubernetes {
-        command.env(VERSION_VARIABLE, minor);
+        command.env(KUBERNETES_VARIABLE, minor);
     }
-    if step.filtered {
-        command.args(&options.filter);
-    }
-    let status = command.status().context("cannot start cargo")?;
-    if !status.success() {
-        bail!("{} did not pass\nhint: repeat it alone with `cargo {}`", step.title, step.arguments.join(" "));
-    }
-    Ok(started.elapsed())
+    command
 }

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt as _;
-use node_annotator_tests::image::binary;
 use node_annotator_tests::metadata::{Answer, DIGITAL_OCEAN_PATH, MetadataServer};
 use node_annotator_tests::real_node::SERVICE_ADDRESS;
 use tokio::process::Command;
+use xtask_workspace::static_binary;
 
 use crate::world::{NODE, World, key};
 
@@ -50,7 +50,7 @@ pub(crate) async fn an_empty_root_suffices_to_find_names(world: &mut World) -> R
         let made = Command::new("mknod").arg(device).args(["c", "1", minor]).status().await?;
         ensure!(made.success(), "mknod: {made}");
     }
-    fs::copy(tokio::task::spawn_blocking(binary::build).await??, root.join("node-annotator"))?;
+    fs::copy(tokio::task::spawn_blocking(static_binary::build).await??, root.join("node-annotator"))?;
     fs::write(root.join("etc/hosts"), format!("10.96.0.1 {API}\n"))?;
     fs::write(root.join("etc/resolv.conf"), "nameserver 10.96.0.10\n")?;
     let authority = world.cluster().control_plane().certificate_authority();

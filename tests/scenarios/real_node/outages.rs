@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 pub(crate) async fn nothing_runs_again_after_a_restart_or_a_reboot(world: &mut World) -> Result<()> {
     let before = world.cluster().annotator_requests().await?.len();
-    world.install(&settings("default")?).await?;
+    world.install(&settings(&COLLECTORS.join(","))?).await?;
     for collector in COLLECTORS {
         world.wait_until_done(collector).await?;
     }

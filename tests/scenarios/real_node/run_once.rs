@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::ResourceExt as _;
-use node_annotator_tests::image::binary;
 use serde_json::Value;
+use xtask_workspace::static_binary;
 
 use crate::world::{COLLECTORS, NAMESPACE, NODE, Watcher, World, key, restarts, settings};
 
@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_mins(1);
 
 pub(crate) async fn every_pod_is_gone_after_its_patch(world: &mut World) -> Result<()> {
     let watcher = Watcher::start(world.pod_api());
-    let manifests = world.install(&settings("default")?).await?;
+    let manifests = world.install(&settings(&COLLECTORS.join(","))?).await?;
     ensure!(manifests.daemon_sets().count() == COLLECTORS.len());
     let namespaces = Api::<Namespace>::all(world.cluster().client());
     let namespace = namespaces.get(NAMESPACE).await?;
@@ -66,7 +66,7 @@ async fn facts(world: &World) -> Result<BTreeMap<String, String>> {
 
 /// What a run on the machine itself would write, outside of every container.
 async fn printed_by_the_binary(world: &World) -> Result<BTreeMap<String, String>> {
-    let program = tokio::task::spawn_blocking(binary::build).await??;
+    let program = tokio::task::spawn_blocking(static_binary::build).await??;
     // The machine may have a metadata service; the node has none. What only the network tells is not compared.
     let local: Vec<_> = COLLECTORS.into_iter().filter(|name| *name != "digital-ocean-anchor-ip").collect();
     let output = tokio::process::Command::new(program)

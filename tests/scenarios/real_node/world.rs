@@ -15,17 +15,18 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt as _};
 use node_annotator_core::{Registry, Selection};
 use node_annotator_deploy::{DEFAULT_IMAGE, Manifests, Settings};
+use node_annotator_image::{Image, Program};
 use node_annotator_tests::audit::Request;
 use node_annotator_tests::binaries::{Binaries, Tool};
-use node_annotator_tests::image::{Image, binary};
 use node_annotator_tests::{Cluster, Options, RealCluster, RealNode, wait};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
+use xtask_workspace::static_binary;
 
 /// The namespace of the generated manifests.
 pub(crate) const NAMESPACE: &str = "node-annotator";
 
-/// What runs by default.
+/// The collectors that the scenarios run, each in a `DaemonSet` of its own.
 pub(crate) const COLLECTORS: [&str; 3] = ["cpu-model", "digital-ocean-anchor-ip", "kernel"];
 
 /// The node's name.
@@ -41,10 +42,11 @@ pub(crate) struct World {
 impl World {
     /// Starts everything, and returns when the node is ready.
     pub(crate) async fn start() -> Result<Self> {
-        let program = tokio::task::spawn_blocking(binary::read).await.context("the build panicked")??;
+        let path =
+            tokio::task::spawn_blocking(static_binary::build).await.context("the build panicked")??;
         let real = RealCluster::start(Options::default()).await?;
         let archive = real.cluster().folder().join("image.tar");
-        fs::write(&archive, Image::node_annotator(DEFAULT_IMAGE).archive(&program)?)?;
+        fs::write(&archive, Image::node_annotator(DEFAULT_IMAGE)?.archive(&Program::read(path)?)?)?;
         let node = real.add_node(NODE, &[archive]).await?;
         Ok(Self { node, real })
     }

@@ -6,9 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use xtask_workspace::target_folder;
 
 use super::{Tool, build};
-use crate::{pin, target};
+use crate::pin;
 
 /// Pinned modules, and where their programs go.
 pub(super) struct Modules {
@@ -38,7 +39,7 @@ impl Modules {
             pin::required_version(&pins.0, "k8s.io/kubernetes").context("go.mod requires no Kubernetes")?;
         let version = version.to_owned();
         let title = format!("Kubernetes {version}");
-        let output = target::target_folder().join("kubernetes").join(minor);
+        let output = target_folder().join("kubernetes").join(minor);
         Ok(Self { title, folder, version, pins, output })
     }
 
@@ -49,7 +50,7 @@ impl Modules {
         let version =
             pin::required_version(&pins.0, "github.com/containerd/containerd/v2").unwrap_or_default();
         let title = format!("containerd {version}, runc and network plugins");
-        let output = target::target_folder().join("kubernetes").join("node");
+        let output = target_folder().join("kubernetes").join("node");
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 

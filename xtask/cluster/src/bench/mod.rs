@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what a run, a fleet and a build cost, beside a floor measured in the same run.
 
 mod alternatives;
+mod budget;
 mod compile;
 mod figures;
 mod fleet;
@@ -11,6 +12,7 @@ mod process;
 mod relay;
 mod run;
 mod server;
+mod size;
 
 use std::fs;
 use std::path::PathBuf;
@@ -66,7 +68,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for part in parts {
         match part {
             Part::Run => {
+                let of_this_checkout = binary.is_none();
                 let binary = binary.clone().map_or_else(built, Ok)?;
+                size::measure(&mut figures, &binary, of_this_checkout)?;
                 runtime.block_on(run::measure(&mut figures, &binary, (!short).then_some(*rounds)))?;
             }
             Part::Fleet => runtime.block_on(fleet::measure(&mut figures, nodes))?,
@@ -91,7 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn built() -> Result<PathBuf> {
     progress("building the static release binary");
-    node_annotator_tests::image::binary::build()
+    xtask_workspace::static_binary::build()
 }
 
 /// Says what is being done, on stderr.

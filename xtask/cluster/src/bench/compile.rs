@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use node_annotator_tests::image::binary;
+use xtask_workspace::static_binary;
 
 use super::figures::{Figure, Figures, Unit};
 use super::process::{Program, interleaved, median};
 use super::progress;
-use node_annotator_tests::workspace;
 
 const SUBJECT: &str = "compile";
 
@@ -24,7 +23,7 @@ pub(super) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
             touch("collectors/src/kernel/mod.rs")?;
         }
         let started = Instant::now();
-        let mut cargo = workspace::cargo();
+        let mut cargo = xtask_workspace::cargo();
         cargo.args(["build", "--quiet", "--package", "node-annotator", "--bins", "--target-dir"]);
         let status = cargo.arg(folder.path()).status()?;
         ensure!(status.success(), "cargo build: {status}");
@@ -32,7 +31,7 @@ pub(super) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
     }
     let help = Program {
         name: "node-annotator",
-        path: binary::build()?,
+        path: static_binary::build()?,
         arguments: vec!["--help".into()],
         environment: Vec::new(),
     };
@@ -44,7 +43,7 @@ pub(super) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
 
 /// What is linked: build scripts, macros and tests are not.
 fn crates() -> Result<usize> {
-    let mut cargo = workspace::cargo();
+    let mut cargo = xtask_workspace::cargo();
     cargo.args([
         "tree",
         "--package",
@@ -62,7 +61,7 @@ fn crates() -> Result<usize> {
 }
 
 fn touch(path: &str) -> Result<()> {
-    let path = workspace::root().join(path);
+    let path = xtask_workspace::root().join(path);
     let file = std::fs::File::options().append(true).open(&path).context("cannot open a source file")?;
     Ok(file.set_modified(std::time::SystemTime::now())?)
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use node_annotator_tests::Cluster;
 use node_annotator_tests::audit::Request as Logged;
-use node_annotator_tests::workspace;
 
 use super::process::{Program, on_path};
+use crate::recorded;
 
 pub(super) const SHELL: &str = "shell script";
 const CURL: &str = "curl";
@@ -101,7 +101,7 @@ fn of_curl(path: PathBuf, request: &Request) -> Result<Program> {
 
 fn of_shell(cluster: &Cluster, kubectl: &Path, request: &Request) -> Program {
     let folder = kubectl.parent().unwrap_or(Path::new("/"));
-    let root = workspace::root().join("collectors/fixtures/droplet");
+    let root = recorded::machine("droplet");
     let variables: [(&str, OsString); 7] = [
         ("PATH", format!("{}:/usr/bin:/bin", folder.display()).into()),
         ("HOME", cluster.folder().into()),

@@ -7,45 +7,32 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use node_annotator_core::{Registry, Selection};
 use node_annotator_deploy::Settings;
-use node_annotator_tests::image::Image;
-use node_annotator_tests::metadata::{Answer, DIGITAL_OCEAN_PATH, MetadataServer};
+use node_annotator_tests::metadata::DIGITAL_OCEAN_PATH;
 use node_annotator_tests::{Cluster, NodeSpec, Options as ClusterOptions};
 
 use super::alternatives::{self, Request};
+use super::budget;
 use super::figures::{Figure, Figures, Unit, float};
 use super::pod::{self, Recorder, Started};
 use super::process::{Program, Sample, interleaved, mean, median, minimum};
 use super::progress;
 use super::relay::{Relay, Traffic};
-use node_annotator_tests::workspace;
+use crate::recorded;
 
 const NODE: &str = "n1";
 const FLOOR: &str = "floor";
 const OURS: &str = "node-annotator";
 
-/// Limits that hold on every machine: the targets of `docs/performance.md`.
-mod limit {
-    pub(super) const REQUESTS: f64 = 1.0;
-    pub(super) const SENT_BYTES: f64 = 4096.0;
-    pub(super) const RESIDENT_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
-    pub(super) const BINARY_BYTES: f64 = 7.0e6;
-    pub(super) const IMAGE_BYTES: f64 = 3.5e6;
-}
-
 /// Measures; `rounds` of time, none of them in the short form.
 pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option<usize>) -> Result<()> {
-    sizes(figures, binary)?;
-
     progress("starting a control plane");
     let recorder = Arc::<Recorder>::default();
     let options = ClusterOptions { runtime: Some(recorder.clone()), ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await?;
     // A Droplet: the machine on which all default collectors find something.
-    let metadata =
-        MetadataServer::start(Answer::ok(include_str!("../../../collectors/fixtures/droplet.metadata.json")))
-            .await?;
+    let metadata = recorded::droplet_metadata().await?;
     let node = NodeSpec::new(NODE)
-        .env("NODE_ANNOTATOR_HOST_ROOT", fixture().to_string_lossy())
+        .env("NODE_ANNOTATOR_HOST_ROOT", recorded::machine("droplet").to_string_lossy())
         .env("DIGITAL_OCEAN_METADATA_URL", metadata.url(DIGITAL_OCEAN_PATH));
     let settings = Settings::new(Selection::parse("default", &Registry::from_inventory()?)?);
     let started = pod::start(&cluster, &recorder, &settings, node).await?;
@@ -65,11 +52,13 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
         metadata: metadata.url(DIGITAL_OCEAN_PATH),
         kubeconfig: cluster.kubeconfig(),
     };
+    let empty = empty_run(&relayed);
     let mut beside = alternatives::all(&cluster, binary, &request)?;
     let relayed_request = Request { server: relay.address(), ..request };
     let beside_relayed = alternatives::all(&cluster, binary, &relayed_request)?;
 
     progress("counting requests and bytes");
+    let allowed_bytes = budget::Count::of(settings.selection.iter()).sent_bytes();
     let mut floor = None;
     let relayed_programs = beside_relayed.iter().map(|(program, own)| (program, *own));
     for (program, through) in relayed_programs.chain([(&relayed, true)]) {
@@ -82,10 +71,10 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
         let base = |of: &dyn Fn(&(usize, Traffic)) -> usize| base.as_ref().map(of);
         let is_ours = program.name == OURS;
         let bound = |figure: Figure, limit| if is_ours { figure.at_most(limit) } else { figure };
-        figures.add(bound(figure("requests", requests, base(&|floor| floor.0)), limit::REQUESTS));
+        figures.add(bound(figure("requests", requests, base(&|floor| floor.0)), budget::REQUESTS));
         if through {
             let sent = figure("bytes sent", traffic.sent, base(&|floor| floor.1.sent));
-            figures.add(bound(sent, limit::SENT_BYTES));
+            figures.add(bound(sent, allowed_bytes));
             figures.add(figure("bytes received", traffic.received, base(&|floor| floor.1.received)));
             figures.add(figure("writes of the client", traffic.writes, base(&|floor| floor.1.writes)));
         }
@@ -93,6 +82,9 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
             floor = Some((requests, traffic));
         }
     }
+    let (_, traffic) = count(&cluster, &relay, &empty, true).await?;
+    let sent = Figure::bytes(OURS, "bytes sent, nothing found", traffic.sent);
+    figures.add(sent.at_most(budget::EMPTY_RUN_BYTES));
     beside.push((direct, true));
     let programs: Vec<_> = beside.iter().map(|(program, _)| program).collect();
     memory(figures, &programs)?;
@@ -100,14 +92,6 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
         instructions(figures, &programs);
         times(figures, &programs, rounds)?;
     }
-    Ok(())
-}
-
-fn sizes(figures: &mut Figures, binary: &Path) -> Result<()> {
-    let program = std::fs::read(binary).context("cannot read the binary")?;
-    figures.add(Figure::bytes(OURS, "static binary", program.len()).at_most(limit::BINARY_BYTES));
-    let image = Image::node_annotator("node-annotator:bench").archive(&program)?;
-    figures.add(Figure::bytes(OURS, "image, compressed", image.len()).at_most(limit::IMAGE_BYTES));
     Ok(())
 }
 
@@ -125,6 +109,24 @@ fn ours(binary: &Path, started: &Started, kubeconfig: &Path) -> Program {
             .chain([kubeconfig])
             .collect(),
     }
+}
+
+/// The same with one collector, on a machine that it does not apply to: the least that a run sends.
+fn empty_run(program: &Program) -> Program {
+    let mut program = program.clone();
+    for argument in &mut program.arguments {
+        if argument.to_string_lossy().starts_with("--collectors=") {
+            *argument = "--collectors=digital-ocean-anchor-ip".into();
+        }
+    }
+    // An address set by the operator would be asked, whatever the machine is.
+    program.environment.retain(|(name, _)| name != "DIGITAL_OCEAN_METADATA_URL");
+    for (name, value) in &mut program.environment {
+        if name == "NODE_ANNOTATOR_HOST_ROOT" {
+            *value = recorded::machine("amd-epyc").into();
+        }
+    }
+    program
 }
 
 /// The body of the PATCH, as a file.
@@ -166,7 +168,7 @@ fn memory(figures: &mut Figures, programs: &[&Program]) -> Result<()> {
         let peak = tokio::task::block_in_place(|| program.peak())?;
         let resident = Figure::bytes(program.name, "peak RSS", peak.resident_bytes).over(floor);
         let is_ours = program.name == OURS;
-        figures.add(if is_ours { resident.at_most(limit::RESIDENT_BYTES) } else { resident });
+        figures.add(if is_ours { resident.at_most(budget::RESIDENT_BYTES) } else { resident });
         figures.add(Figure::count(program.name, "threads", peak.threads));
         if program.name == FLOOR {
             floor = Some(float(peak.resident_bytes));
@@ -205,8 +207,4 @@ fn times(figures: &mut Figures, programs: &[&Program], rounds: usize) -> Result<
         add("page faults", Unit::Count, &|samples| median(samples, |sample| sample.faults));
     }
     Ok(())
-}
-
-fn fixture() -> PathBuf {
-    workspace::root().join("collectors/fixtures/droplet")
 }

@@ -4,11 +4,12 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use node_annotator_deploy::DEFAULT_IMAGE;
+use node_annotator_image::{Image, Program};
 use node_annotator_tests::binaries::{Binaries, Tool};
-use node_annotator_tests::image::{Image, binary};
 use node_annotator_tests::real_node::unavailable;
 use node_annotator_tests::{Cluster, NodeSpec, Options, RealCluster, RealNode};
 use tokio::task::spawn_blocking;
+use xtask_workspace::static_binary;
 
 use super::machines::THIS_MACHINE;
 
@@ -35,7 +36,8 @@ impl Kubelet {
             }
             let tools: Vec<_> = Tool::CONTROL_PLANE.into_iter().chain(Tool::NODE).collect();
             Binaries::obtain(None, &tools)?;
-            Image::node_annotator(DEFAULT_IMAGE).archive(&binary::read()?).map(Self::Real)
+            let program = Program::read(static_binary::build()?)?;
+            Image::node_annotator(DEFAULT_IMAGE)?.archive(&program).map(Self::Real)
         };
         spawn_blocking(prepare).await.context("the build panicked")?
     }

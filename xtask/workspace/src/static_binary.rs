@@ -8,15 +8,36 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{target, workspace};
+use crate::{cargo, root, target_folder};
 
-/// Builds the static release binary and returns its path. Cargo shows its progress on stderr, and does nothing when it is built.
+/// Builds the static release binary, with the floor that the bench holds it against beside it, and returns its path.
 ///
-/// In a target folder of its own: other flags would make every other build start anew. The checkout's place and the user's
-/// home are not in it, so that the same sources give the same bytes wherever they lie.
+/// Cargo shows its progress on stderr, and does nothing when it is built.
 pub fn build() -> Result<PathBuf> {
+    // Together: they share their dependencies.
+    compile(&["--package", "node-annotator", "--package", "node-annotator-floor"], "node-annotator")
+}
+
+/// Builds the same binary without what only an operator runs, and returns the path of a copy.
+pub fn build_node_wing() -> Result<PathBuf> {
+    let arguments = ["--package", "node-annotator", "--no-default-features", "--features", "dns"];
+    let built = compile(&arguments, "node-annotator")?;
+    // The whole binary has the same path in the target folder.
+    let copy = built.with_file_name("node-annotator-node-wing");
+    fs::copy(&built, &copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
+    Ok(copy)
+}
+
+/// Builds the same binary without collectors, and returns its path.
+pub fn build_engine() -> Result<PathBuf> {
+    compile(&["--package", "node-annotator-engine"], "node-annotator-engine")
+}
+
+/// In a target folder of its own: other flags would make every other build start anew. The checkout's place and the user's
+/// home are not in the binary, so that the same sources give the same bytes wherever they lie.
+fn compile(arguments: &[&str], binary: &str) -> Result<PathBuf> {
     let triple = host_triple()?;
-    let folder = target::target_folder().join("static");
+    let folder = target_folder().join("static");
     let mut flags = vec![
         OsString::from("-Ctarget-feature=+crt-static"),
         // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead of 390.
@@ -24,21 +45,13 @@ pub fn build() -> Result<PathBuf> {
     ];
     let cargo_home = env::var_os("CARGO_HOME")
         .map_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
-    for (folder, name) in [(workspace::root(), "/node-annotator"), (&cargo_home, "/cargo")] {
+    for (folder, name) in [(root(), "/node-annotator"), (&cargo_home, "/cargo")] {
         flags.push(OsString::from("--remap-path-prefix"));
         flags.push([folder.as_os_str(), "=".as_ref(), name.as_ref()].into_iter().collect());
     }
-    let status = workspace::cargo()
-        // The floor that the bench holds the binary against shares its dependencies.
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "node-annotator",
-            "--package",
-            "node-annotator-floor",
-            "--bins",
-        ])
+    let status = cargo()
+        .args(["build", "--release", "--bins"])
+        .args(arguments)
         // With a target named, the flags do not reach build scripts and macros, which cannot be static.
         .args(["--target", &triple])
         .arg("--target-dir")
@@ -47,7 +60,7 @@ pub fn build() -> Result<PathBuf> {
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "cargo build: {status}");
-    let path = folder.join(triple).join("release/node-annotator");
+    let path = folder.join(triple).join("release").join(binary);
     ensure!(path.is_file(), "no such file: `{}`", path.display());
     ensure_it_starts(&path)?;
     Ok(path)
@@ -63,12 +76,6 @@ fn ensure_it_starts(path: &Path) -> Result<()> {
         output.status
     );
     Ok(())
-}
-
-/// Builds, and reads what was built.
-pub fn read() -> Result<Vec<u8>> {
-    let path = build()?;
-    fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 fn host_triple() -> Result<String> {

@@ -5,8 +5,6 @@ use clap::Args;
 use node_annotator_core::{Registry, Selection};
 use node_annotator_deploy::{Manifests, Settings};
 
-use node_annotator_tests::workspace;
-
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Write nothing, and fail if a file is not as it would be written
@@ -17,7 +15,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
     let manifests = Manifests::new(&Settings::new(Selection::parse("default", &registry)?))?;
-    let folder = workspace::root().join("deploy/kubernetes");
+    let folder = xtask_workspace::root().join("deploy/kubernetes");
     if !options.check {
         manifests.write(&folder)?;
         eprintln!("written: {}", folder.display());

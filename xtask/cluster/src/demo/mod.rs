@@ -21,7 +21,6 @@ use self::machines::{Machines, THIS_MACHINE};
 use self::screen::Screen;
 use self::stage::{Kubelet, Stage};
 use self::story::Story;
-use node_annotator_tests::workspace;
 
 /// What each part of the demo selects.
 const EVERYWHERE: &str = "cpu-model,kernel";
@@ -67,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 ///
 /// Together with xtask itself: alone it would get other features, and its dependencies would be compiled once more.
 fn build_binary() -> Result<()> {
-    let mut cargo = workspace::cargo();
+    let mut cargo = xtask_workspace::cargo();
     cargo.args(["build", "--package", "xtask", "--package", "node-annotator", "--bins"]);
     ensure!(cargo.status().context("cannot start cargo")?.success(), "the binary does not build");
     Ok(())

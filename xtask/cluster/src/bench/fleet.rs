@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::growth::exponent;
 use super::progress;
 use super::server::Snapshot;
-use node_annotator_tests::workspace;
+use crate::recorded;
 
 /// What the fleets run; a Droplet's collector finds out by itself that it is on none.
 const COLLECTORS: &str = "default";
@@ -207,7 +207,7 @@ async fn start(nodes: usize, runtime: Arc<dyn Runtime>) -> Result<Cluster> {
         ControlPlaneOptions { controller_manager_args: raised, ..ControlPlaneOptions::default() };
     let options = ClusterOptions { control_plane, runtime: Some(runtime), ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await?;
-    let machine = workspace::root().join("collectors/fixtures/amd-epyc");
+    let machine = recorded::machine("amd-epyc");
     let specs = (0..nodes).map(|number| {
         let node = NodeSpec::new(format!("node-{number}"));
         node.env("NODE_ANNOTATOR_HOST_ROOT", machine.to_string_lossy())

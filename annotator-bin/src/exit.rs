@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// How the process ended. [`MEANINGS`] says what that is for a command.
+/// How the process ended. The table of meanings says what that is for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

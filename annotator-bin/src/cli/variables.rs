@@ -20,9 +20,9 @@ pub(super) fn without_empty_variables(command: Command) -> Command {
         let value = arg.get_env().and_then(std::env::var_os);
         value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
     };
-    let without_empty = move |arg: Arg| {
+    let without_empty = |arg: Arg| {
         let arg = arg.hide_env_values(true);
         if set_to_nothing(&arg) { arg.env(Resettable::Reset) } else { arg }
     };
-    command.mut_args(without_empty).mut_subcommands(|command| command.mut_args(without_empty))
+    command.mut_args(without_empty).mut_subcommands(without_empty_variables)
 }

@@ -90,6 +90,20 @@ fn a_collector_that_blocks_the_runtime_is_ended_by_the_watchdog() {
 }
 
 #[test]
+fn a_credential_plugin_that_hangs_stops_no_timer() {
+    let pod = Pod::new();
+    let text = std::fs::read_to_string(pod.kubeconfig("127.0.0.1:9")).unwrap();
+    let plugin = r#""exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["5"], "interactiveMode": "Never"}"#;
+    std::fs::write(pod.path("kubeconfig"), text.replace(r#""token": "secret""#, plugin)).unwrap();
+    let mut command = pod.faulty(&DEADLINE);
+    command.args(["--collectors", "good,slow", "--kubeconfig"]).arg(pod.path("kubeconfig"));
+    let (code, report) = within(Duration::from_secs(2), || report(&mut command));
+    assert_eq!(code, Some(4));
+    assert_eq!(report["collectors"][1]["error"], "timed out after 300ms");
+    assert_eq!(report["error"]["message"], "node `worker-1` could not be written before the deadline");
+}
+
+#[test]
 fn logs_that_nobody_reads_do_not_hold_the_process() {
     let pod = Pod::new();
     let mut command = pod.faulty(&DEADLINE);

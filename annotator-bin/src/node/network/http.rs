@@ -63,7 +63,7 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
         .body(Empty::<hyper::body::Bytes>::new())
         .map_err(|error| HttpError::Broken(Box::new(error)))?;
 
-    let mut connector = HttpConnector::new_with_resolver(Names(resolver));
+    let mut connector = HttpConnector::new_with_resolver(ByResolver(resolver));
     connector.set_connect_timeout(Some(connect_timeout));
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let response = client.request(request).await.map_err(|error| {
@@ -83,11 +83,11 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
     Ok(HttpResponse { status, body: body.to_bytes().to_vec() })
 }
 
-/// The resolver seam in the shape that the connector asks for.
+/// Resolves host names for the connector.
 #[derive(Debug, Clone)]
-struct Names(Arc<dyn Resolver>);
+struct ByResolver(Arc<dyn Resolver>);
 
-impl Service<Name> for Names {
+impl Service<Name> for ByResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = ResolveError;
     type Future = BoxFuture<'static, Result<Self::Response, ResolveError>>;

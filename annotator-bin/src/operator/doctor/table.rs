@@ -110,3 +110,17 @@ where
     let objects = Api::<K>::all(Client::clone(&all.administrator));
     Ok(objects.get_opt(all.settings.installation.cluster_object()).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_the_cluster_comes_first() {
+        let names: BTreeSet<_> = rows().map(|row| row.name).collect();
+        assert_eq!(names.len(), rows().count());
+        assert!(rows().map(|row| !matches!(row.scope, Scope::Cluster(_))).is_sorted());
+    }
+}

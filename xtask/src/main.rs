@@ -46,6 +46,9 @@ enum Task {
     /// Write a container image as an OCI archive: of this checkout, or of another static binary
     #[command(disable_help_flag = true)]
     Image(Forwarded),
+    /// Record what the collectors look at on this machine, identifiers replaced, as a fixture for the tests
+    #[command(disable_help_flag = true)]
+    RecordMachine(Forwarded),
     /// Make the go.mod from which a Kubernetes version is built for the scenarios
     #[command(disable_help_flag = true)]
     PinKubernetes(Forwarded),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::PinKubernetes(forwarded) => forwarded.to(Program::Cluster, "pin-kubernetes"),
         Task::GenDocs(forwarded) => forwarded.to(Program::Generate, "gen-docs"),
         Task::GenManifests(forwarded) => forwarded.to(Program::Generate, "gen-manifests"),
+        Task::RecordMachine(forwarded) => forwarded.to(Program::Generate, "record-machine"),
         Task::Image(forwarded) => forwarded.to(Program::Generate, "image"),
     };
     xtask_workspace::exit_code(done)

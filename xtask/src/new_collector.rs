@@ -91,8 +91,8 @@ fn is_readable(path: &str) -> bool {
 fn with_module(text: &str, module: &str) -> Result<String> {
     let line = format!("pub mod {module};");
     let mut lines: Vec<_> = text.lines().collect();
-    let modules = lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub mod "));
-    let before = modules.filter(|(_, other)| **other < line.as_str()).last();
+    let mut modules = lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub mod "));
+    let before = modules.rfind(|(_, other)| **other < line.as_str());
     let first = lines.iter().position(|line| line.starts_with("pub mod "));
     let place = before.map(|(place, _)| place + 1).or(first);
     lines.insert(place.context("collectors/src/lib.rs names no module")?, &line);

@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Command};
 use node_annotator_core::key::fact_name;
-use node_annotator_core::{Collector, Prefix, Registry, Selected};
+use node_annotator_core::{Cardinality, Collector, Fact, Prefix, Registry, Selected};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -68,17 +68,19 @@ fn collectors(registry: &Registry) -> String {
 fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
     let (needs, selected) = (needs(collector), collector.selected);
     let mut text = format!(
-        "\n## {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | such as | holds |\n|---|---|---|---|\n",
+        "\n## {}\n\n{}. Topic {}; selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
         collector.name,
         collector.summary,
+        collector.topic,
         collector.privilege_class().as_str(),
         collector.timeout,
     );
     for fact in collector.facts {
         let name = fact_name(collector.name, fact.name);
         let row = format!(
-            "| `{prefix}/{name}` | {} | `{}` | {} |",
+            "| `{prefix}/{name}` | {} | {} | `{}` | {} |",
             cell(fact.summary),
+            kind(fact),
             cell(fact.example),
             fact.stability.as_str()
         );
@@ -92,6 +94,16 @@ fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
     text
 }
 
+/// How the value is to be read, and whether it differs on every node.
+fn kind(fact: &Fact) -> String {
+    let kind = fact.kind.as_str();
+    match fact.cardinality {
+        Cardinality::Shared => kind.to_owned(),
+        Cardinality::Unique => format!("{kind}, unique"),
+        Cardinality::FreeText => "free text".to_owned(),
+    }
+}
+
 fn needs(collector: &Collector) -> String {
     let needs: Vec<_> = collector.needs.iter().map(ToString::to_string).collect();
     if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }
@@ -99,14 +111,16 @@ fn needs(collector: &Collector) -> String {
 
 /// README's table.
 fn table(registry: &Registry) -> String {
-    let mut text = "\n| name | what | needs |\n|---|---|---|\n".to_owned();
-    for collector in registry.iter() {
+    let mut text = "\n| topic | name | what | needs |\n|---|---|---|---|\n".to_owned();
+    let mut collectors: Vec<_> = registry.iter().collect();
+    collectors.sort_by_key(|collector| (collector.topic, collector.name));
+    for collector in collectors {
         let selected = match collector.selected {
             Selected::ByDefault => "",
             Selected::OnRequest => " (on request)",
         };
-        let (name, summary) = (collector.name, cell(collector.summary));
-        writeln!(text, "| `{name}`{selected} | {summary} | {} |", cell(&needs(collector)))
+        let (topic, name, summary) = (collector.topic, collector.name, cell(collector.summary));
+        writeln!(text, "| {topic} | `{name}`{selected} | {summary} | {} |", cell(&needs(collector)))
             .expect("a string takes it");
     }
     text.push('\n');

@@ -3,6 +3,7 @@
 mod docs;
 mod image;
 mod manifests;
+mod record_machine;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Task {
     ///
     /// RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu
     Image(image::Options),
+    /// Record what the collectors look at on this machine, identifiers replaced, as a fixture for the tests
+    RecordMachine(record_machine::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::GenDocs(options) => docs::run(&options),
         Task::GenManifests(options) => manifests::run(&options),
         Task::Image(options) => image::run(&options),
+        Task::RecordMachine(options) => record_machine::run(&options),
     }
 }
 

@@ -1,10 +1,10 @@
 //! All collectors that are linked into this binary, checked and in order of name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::{MAX_DECLARED_BYTES, clean};
 use crate::key::{MAX_NAME_BYTES, RESERVED_COLLECTORS, RESERVED_FACTS, is_dns_label};
-use crate::{Collector, Fact, Need};
+use crate::{Collector, Fact, Need, Topic};
 
 /// What [`register!`](crate::register) submits.
 #[doc(hidden)]
@@ -44,6 +44,15 @@ impl Registry {
     /// The collectors in order of name.
     pub fn iter(&self) -> impl Iterator<Item = &'static Collector> {
         self.0.iter().copied()
+    }
+
+    /// The collectors by topic, in order of name within each.
+    pub fn by_topic(&self) -> BTreeMap<Topic, Vec<&'static Collector>> {
+        let mut topics = BTreeMap::<_, Vec<_>>::new();
+        for collector in self.iter() {
+            topics.entry(collector.topic).or_default().push(collector);
+        }
+        topics
     }
 
     /// The collector of that name.

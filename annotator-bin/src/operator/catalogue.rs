@@ -6,21 +6,25 @@ use node_annotator_core::key::fact_name;
 use node_annotator_core::{Collector, Fact, Prefix, Registry, Selected};
 use serde_json::{Value, json};
 
-use crate::output::{Format, columns, wrapped_columns};
+use crate::output::{Format, wrapped_columns};
 
-/// All collectors, a line each.
+/// All collectors, grouped by topic.
 pub fn list(registry: &Registry, prefix: &Prefix, format: Format) -> String {
     if format == Format::Json {
         return format!("{:#}\n", registry.iter().map(|c| to_json(c, prefix)).collect::<Value>());
     }
-    let rows: Vec<_> = registry
-        .iter()
-        .map(|collector| {
+    let mut text = String::new();
+    let width = registry.iter().map(|collector| collector.name.len()).max().unwrap_or_default();
+    for (topic, collectors) in registry.by_topic() {
+        let row = |collector: &Collector| {
             let note = if collector.selected == Selected::OnRequest { " (on request)" } else { "" };
-            (collector.name.to_owned(), format!("{}{note}", collector.summary))
-        })
-        .collect();
-    columns(&rows, 0)
+            (format!("{:width$}", collector.name), format!("{}{note}", collector.summary))
+        };
+        let rows: Vec<_> = collectors.into_iter().map(row).collect();
+        writeln!(text, "{topic}").expect("a string takes what is written to it");
+        text += &wrapped_columns(&rows, 2);
+    }
+    text
 }
 
 /// Everything there is to know about one collector.
@@ -60,7 +64,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
 fn explain_fact(collector: &Collector, fact: &Fact, prefix: &Prefix) -> String {
     let mut text = format!("  {}\n", prefix.fact(collector.name, fact.name));
     for line in [fact.summary, &format!("{}, {}, such as `{}`", fact.kind, fact.stability, fact.example)] {
-        writeln!(text, "      {line}").expect("a string takes what is written to it");
+        text += &wrapped_columns(&[(String::new(), line.to_owned())], 4);
     }
     text
 }

@@ -164,5 +164,5 @@ fn a_collector_from_elsewhere_needs_two_lines() {
     std::fs::write(pod.path("etc/image-id"), "image_name=\"al2023-ami\"\nimage_version=\"2023\"\n").unwrap();
     assert_snapshot!("own-collectors", dry_run());
     let list = stdout(&run(example("own_collectors").arg("list")));
-    assert!(list.contains("\nkernel ") && list.contains("\nmachine-image "), "{list}");
+    assert!(list.contains("\n  kernel ") && list.contains("\n  machine-image "), "{list}");
 }

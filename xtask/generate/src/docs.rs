@@ -59,8 +59,9 @@ fn collectors(registry: &Registry) -> String {
         "{HEADER}\n# Collectors\n\nThe keys below have the default prefix, `{prefix}`. A collector that is done has the label \
          `{prefix}/<collector>`;\none that is done and has no primary fact found that it does not apply to the node.\n"
     );
-    for collector in registry.iter() {
-        text += &collector_section(collector, &prefix);
+    for (topic, collectors) in registry.by_topic() {
+        writeln!(text, "\n## {topic}").expect("a string takes it");
+        text.extend(collectors.into_iter().map(|collector| collector_section(collector, &prefix)));
     }
     text
 }
@@ -68,10 +69,9 @@ fn collectors(registry: &Registry) -> String {
 fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
     let (needs, selected) = (needs(collector), collector.selected);
     let mut text = format!(
-        "\n## {}\n\n{}. Topic {}; selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
+        "\n### {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
         collector.name,
         collector.summary,
-        collector.topic,
         collector.privilege_class().as_str(),
         collector.timeout,
     );
@@ -112,9 +112,7 @@ fn needs(collector: &Collector) -> String {
 /// README's table.
 fn table(registry: &Registry) -> String {
     let mut text = "\n| topic | name | what | needs |\n|---|---|---|---|\n".to_owned();
-    let mut collectors: Vec<_> = registry.iter().collect();
-    collectors.sort_by_key(|collector| (collector.topic, collector.name));
-    for collector in collectors {
+    for collector in registry.by_topic().into_values().flatten() {
         let selected = match collector.selected {
             Selected::ByDefault => "",
             Selected::OnRequest => " (on request)",

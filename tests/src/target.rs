@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 /// Names the binary under test when it is not the one in the target folder.
 const ANNOTATOR_VARIABLE: &str = "NODE_ANNOTATOR_BINARY";
 
-/// The `node-annotator` that was built with the running executable, or the one that [`ANNOTATOR_VARIABLE`] names.
+/// The `node-annotator` that was built with the running executable, or the one that the variable
+/// `NODE_ANNOTATOR_BINARY` names.
 pub fn annotator_binary() -> Result<PathBuf> {
     if let Some(path) = env::var_os(ANNOTATOR_VARIABLE).map(PathBuf::from) {
         if !path.is_file() {

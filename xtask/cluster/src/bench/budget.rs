@@ -14,12 +14,12 @@ pub(super) const BINARY_BYTES: f64 = 8.5e6;
 /// The same without what only an operator runs: what a node needs.
 pub(super) const NODE_WING_BYTES: f64 = 7.0e6;
 /// The same as the first, without collectors.
-pub(super) const ENGINE_BYTES: f64 = 7.5e6;
+pub(super) const ENGINE_BYTES: f64 = 7.7e6;
 /// The image, compressed.
 pub(super) const IMAGE_BYTES: f64 = 4.0e6;
 
 /// What a run sends that finds nothing: handshake, token, a done label, and what deletes the facts of one collector.
-pub(super) const EMPTY_RUN_BYTES: f64 = 2560.0;
+pub(super) const EMPTY_RUN_BYTES: f64 = 2200.0;
 
 /// Some collectors, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Count {
 
     /// What a run of these may send.
     pub(super) fn sent_bytes(self) -> f64 {
-        EMPTY_RUN_BYTES + self.allowance(80.0, 60.0)
+        EMPTY_RUN_BYTES + self.allowance(60.0, 45.0)
     }
 
     fn allowance(self, collector: f64, fact: f64) -> f64 {
@@ -59,6 +59,6 @@ mod tests {
     fn every_collector_and_fact_brings_its_allowance() {
         let count = Count { collectors: 3, facts: 20 };
         assert!((count.binary_bytes() - 80_000.0).abs() < 0.1);
-        assert!((count.sent_bytes() - EMPTY_RUN_BYTES - 1_440.0).abs() < 0.1);
+        assert!((count.sent_bytes() - EMPTY_RUN_BYTES - 1_080.0).abs() < 0.1);
     }
 }

@@ -2,11 +2,12 @@
 
 mod error;
 mod text;
+mod uname;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::Dir;
@@ -14,19 +15,23 @@ use rustix::fs::Dir;
 use self::error::Failure;
 pub use self::error::{HostError, HostErrorKind};
 pub use self::text::HostText;
+pub use self::uname::Uname;
 use self::walk::{Last, Place, Roots};
 use crate::{HostPath, Need};
 
 /// The host as a collector sees it.
 ///
-/// Paths are given as on the host, `/proc/cpuinfo`. A path is one of four things: there (`Ok(Some(…))`), absent (`Ok(None)`:
-/// the kernel or the hardware has no such thing), not visible to this process, or broken; the last two are errors, told
-/// apart by [`HostError::kind`]. Links are followed below the root and never out of it. Each file is read once in a run.
+/// Paths are given as on the host, `/proc/cpuinfo`. A path is one of four things: there (`Ok(Some(…))`),
+/// absent (`Ok(None)`: the kernel or the hardware has no such thing), not visible to this process, or broken;
+/// the last two are errors, told apart by [`HostError::kind`]. Links are followed below the root and never
+/// out of it. Each file is read once in a run.
 ///
 /// All reads are blocking: an async collector does them in [`blocking`](Self::blocking).
 #[derive(Debug, Clone)]
 pub struct HostRoot {
     host: Arc<Host>,
+    /// What uname(2) answers; `None` where the root is not that of the running kernel.
+    uname: Option<Uname>,
     /// The declared paths; `None` allows all.
     declared: Option<&'static [Need]>,
 }
@@ -66,16 +71,24 @@ impl HostRoot {
         Self::with_files(root.clone(), root)
     }
 
-    /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is mounted.
+    /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is
+    /// mounted.
     pub fn with_files(root: impl Into<PathBuf>, files: impl Into<PathBuf>) -> Self {
         let roots = Roots { kernel: root.into(), files: files.into() };
-        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), declared: None }
+        let uname = (roots.kernel == Path::new("/")).then(Uname::ask);
+        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), uname, declared: None }
+    }
+
+    /// The same files, and a kernel that answers so: for tests.
+    #[must_use]
+    pub fn with_uname(self, uname: Uname) -> Self {
+        Self { uname: Some(uname), ..self }
     }
 
     /// The same host, of which only /proc, /sys and the declared paths may be looked at.
     #[must_use]
     pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
-        Self { host: Arc::clone(&self.host), declared: Some(needs) }
+        Self { declared: Some(needs), ..self.clone() }
     }
 
     /// The text of a file that must be there; an absent one is an error, too.
@@ -155,6 +168,11 @@ impl HostRoot {
             self.check(&place.path)
         };
         open().map(Some).or_else(|failure| failure.at(path)).map(|found| found.is_some())
+    }
+
+    /// What uname(2) answers; none for a root that is not this machine's, as in tests.
+    pub fn uname(&self) -> Option<Uname> {
+        self.uname.clone()
     }
 
     /// Reads on a thread of its own, so that an async collector does not stall the others.

@@ -1,19 +1,17 @@
-//! `digital-ocean-anchor-ip`: the anchor address of a Droplet, to which traffic for its reserved IP is delivered.
+//! `digital-ocean-anchor-ip`: the anchor address of a Droplet, to which traffic for its reserved IP is
+//! delivered.
 //!
-//! Asks the metadata service. The body of its answer holds secrets, so that only the needed fields are decoded and nothing of
-//! it is ever quoted. A machine that is not a Droplet is not asked: the firmware tells who the machine is.
+//! Asks the metadata service. A Droplet without an anchor address has none of these facts: one made of a
+//! custom image, or before October 2015. What does not hang on the anchor is in `digital-ocean`.
 
-mod metadata;
-
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use node_annotator_core::context::{HttpError, HttpRequest, HttpResponse};
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Kind, Need, Stability, Topic, Variable,
-    register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, Stability, Topic, register,
 };
 
-use crate::source::dmi::Evidence;
+use crate::source::droplet::{self, Answer, Malformed, Metadata};
 
 const ANCHOR_IP: Fact = Fact::primary(
     "anchor IPv4 address of the first public interface, where traffic for the reserved IP arrives",
@@ -47,61 +45,74 @@ pub static DIGITAL_OCEAN_ANCHOR_IP: Collector = Collector::new(
     Collect::Async(|cx| Box::pin(collect(cx))),
 )
 .needs(&[Need::MetadataService])
-.variables(&[Variable::operator(
-    URL_VARIABLE,
-    "http:// address of the metadata document; set, the node is taken for a Droplet whatever its firmware says",
-)])
+.variables(&[droplet::URL])
 .timeout(Duration::from_secs(15));
 
 register!(DIGITAL_OCEAN_ANCHOR_IP);
 
-const URL_VARIABLE: &str = "DIGITAL_OCEAN_METADATA_URL";
-const DEFAULT_URL: &str = "http://169.254.169.254/metadata/v1.json";
-const VENDOR: &str = "DigitalOcean";
-
 async fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    if let Some(url) = cx.environment.get(URL_VARIABLE) {
-        return ask(cx, url).await;
-    }
-    match Evidence::of_vendor(cx, VENDOR).await {
-        Evidence::Yes => ask(cx, DEFAULT_URL).await,
-        Evidence::No(vendor) => {
-            Ok(Collected::not_applicable(format!("not a Droplet: the firmware names `{vendor}`")))
-        }
-        Evidence::None => Ok(Collected::not_applicable(format!(
-            "nothing says that this is a Droplet; set `{URL_VARIABLE}` to ask all the same"
-        ))),
+    match droplet::ask(cx).await? {
+        Answer::Droplet(metadata) => facts(&metadata).map_err(droplet::malformed),
+        Answer::NotApplicable(reason) => Ok(Collected::not_applicable(reason)),
     }
 }
 
-/// Asks a service that must be there.
-async fn ask(cx: &Context, url: &str) -> Result<Collected, CollectError> {
-    let HttpResponse { status, body } =
-        cx.http.send(HttpRequest::get(url.trim())).await.map_err(no_answer)?;
-    match status {
-        200 => metadata::parse(&body).map_err(|malformed| {
-            CollectError::new("the answer is not the JSON of the metadata service").because(malformed)
-        }),
-        429 | 500..=599 => Err(refused(status).retryable()),
-        _ => Err(refused(status)
-            .with_hint(format!("is something else answering in its place, or is `{URL_VARIABLE}` wrong?"))),
-    }
+/// The facts of a document.
+fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
+    let interfaces = metadata.interfaces.clone().told("interfaces").map_err(|_| Malformed::Shape)?;
+    let public = interfaces.ok_or(Malformed::Shape)?.public.told("public").map_err(|_| Malformed::Shape)?;
+    let interfaces =
+        public.into_iter().flatten().filter_map(|interface| interface.told("public").transpose());
+    let mut anchors = interfaces.filter_map(|interface| match interface {
+        Ok(interface) => interface.anchor_ipv4.told("anchor_ipv4").transpose(),
+        Err(odd) => Some(Err(odd)),
+    });
+    let none = || Ok(Collected::not_applicable("the Droplet has no anchor address"));
+    let Some(anchor) = anchors.next() else { return none() };
+    let anchor = anchor.map_err(|_| Malformed::Shape)?;
+    let address = anchor.ip_address.told("anchor_ipv4").map_err(|_| Malformed::Address)?;
+    let Some(address) = address else { return none() };
+    let (address, prefix_netmask) = with_prefix(&address).ok_or(Malformed::Address)?;
+    let netmask = anchor.netmask.parsed::<Ipv4Addr>("netmask").map(|netmask| netmask.or(prefix_netmask));
+    let region = metadata.region.clone().told("region");
+    Ok(Facts::new(address.to_string())
+        .with_read(&GATEWAY, anchor.gateway.parsed::<Ipv4Addr>("gateway"))
+        .with_read(&NETMASK, netmask)
+        .with_read(&DROPLET_ID, metadata.droplet_id())
+        .with_read(&REGION, region)
+        .with_read(&RESERVED_IP, metadata.reserved_ipv4())
+        .into())
 }
 
-fn no_answer(error: HttpError) -> CollectError {
-    let failure = CollectError::new("cannot ask the metadata service of DigitalOcean");
-    let failure = if error.is_retryable() { failure.retryable() } else { failure };
-    let failure = match error {
-        HttpError::Address { .. } => failure
-            .with_hint(format!("set `{URL_VARIABLE}` to an address such as {DEFAULT_URL}, or unset it")),
-        _ => failure.with_hint(
-            "a NetworkPolicy or the network plugin may keep pods from link-local addresses: \
-             allow egress to 169.254.169.254, or run with the host network",
-        ),
+/// An address, and the netmask of a prefix length behind it: `10.17.0.9/16` is as clear as an address and a
+/// netmask.
+fn with_prefix(text: &str) -> Option<(Ipv4Addr, Option<Ipv4Addr>)> {
+    let Some((address, length)) = text.trim().split_once('/') else {
+        return Some((text.trim().parse().ok()?, None));
     };
-    failure.because(error)
+    let length: u32 = length.parse().ok().filter(|length| *length <= Ipv4Addr::BITS)?;
+    let netmask = u32::MAX.checked_shl(Ipv4Addr::BITS - length).unwrap_or(0);
+    Some((address.parse().ok()?, Some(Ipv4Addr::from_bits(netmask))))
 }
 
-fn refused(status: u16) -> CollectError {
-    CollectError::new(format!("the metadata service of DigitalOcean answered with status {status}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_with_a_prefix_length_has_a_netmask() {
+        for (text, netmask) in [
+            ("10.17.0.9", Some(None)),
+            (" 10.17.0.9/16", Some(Some("255.255.0.0"))),
+            ("10.17.0.9/0", Some(Some("0.0.0.0"))),
+            ("10.17.0.9/32", Some(Some("255.255.255.255"))),
+            ("10.17.0.9/33", None),
+            ("10.17.0.9/", None),
+            ("2001:db8::1", None),
+        ] {
+            let netmask: Option<Option<Ipv4Addr>> =
+                netmask.map(|text| text.map(|text| text.parse().unwrap()));
+            assert_eq!(with_prefix(text).map(|(_, netmask)| netmask), netmask, "{text}");
+        }
+    }
 }

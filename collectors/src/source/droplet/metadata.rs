@@ -1,55 +1,136 @@
 //! The document of DigitalOcean's metadata service, as far as it may be decoded.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-use node_annotator_core::{Collected, Facts};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::{DROPLET_ID, GATEWAY, NETMASK, REGION, RESERVED_IP};
-
-/// The fields that are needed. The document also holds `auth_key`, `user_data`, `vendor_data` and `public_keys`: as long as no
-/// field here names them, they are skipped without being stored.
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    #[serde(default, deserialize_with = "number_or_text")]
-    droplet_id: Option<String>,
-    region: Option<String>,
-    interfaces: Interfaces,
-    reserved_ip: Option<ReservedIp>,
-    floating_ip: Option<ReservedIp>,
+/// The fields that are needed. The document also holds `auth_key`, `user_data`, `vendor_data` and
+/// `public_keys`: as long as no field here names them, they are skipped without being stored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Metadata {
+    pub(crate) droplet_id: Field<NumberOrText>,
+    pub(crate) region: Field<String>,
+    pub(crate) interfaces: Field<Interfaces>,
+    pub(crate) features: Field<Features>,
+    reserved_ip: Field<ReservedIp>,
+    floating_ip: Field<ReservedIp>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Interfaces {
-    public: Option<Vec<Interface>>,
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Interfaces {
+    pub(crate) public: Field<Vec<Field<Interface>>>,
+    pub(crate) private: Field<Vec<Field<Interface>>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Interface {
-    anchor_ipv4: Option<Anchor>,
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Interface {
+    pub(crate) anchor_ipv4: Field<Addressing>,
+    pub(crate) ipv4: Field<Addressing>,
+    pub(crate) ipv6: Field<Addressing>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Anchor {
-    ip_address: Option<String>,
-    gateway: Option<String>,
-    netmask: Option<String>,
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Addressing {
+    pub(crate) ip_address: Field<String>,
+    pub(crate) gateway: Field<String>,
+    pub(crate) netmask: Field<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Features {
+    pub(crate) dhcp_enabled: Field<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
 struct ReservedIp {
-    ipv4: Option<Assignment>,
+    ipv4: Field<Assignment>,
+    ipv6: Field<Assignment>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
 struct Assignment {
-    active: Option<bool>,
-    ip_address: Option<String>,
+    active: Field<bool>,
+    ip_address: Field<String>,
+}
+
+/// A number in newer documents, a text in older ones.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
+
+/// A field of the document. One of another type than the service documents must not make the others
+/// unreadable.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Field<T> {
+    /// It is not there, or it is empty.
+    #[default]
+    Absent,
+    Told(T),
+    OfOtherType,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Self::Absent,
+            Value::String(text) if text.trim().is_empty() => Self::Absent,
+            value => T::deserialize(value).map_or(Self::OfOtherType, Self::Told),
+        })
+    }
+}
+
+impl<T> Field<T> {
+    /// The value, or that it is of another type.
+    pub(crate) fn told(self, name: &'static str) -> Result<Option<T>, Odd> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Told(value) => Ok(Some(value)),
+            Self::OfOtherType => Err(Odd::Type(name)),
+        }
+    }
+}
+
+impl Field<String> {
+    /// The value, read as an address or a number.
+    pub(crate) fn parsed<V: FromStr>(self, name: &'static str) -> Result<Option<V>, Odd> {
+        self.told(name)?.map(|text| text.trim().parse().map_err(|_| Odd::Value(name))).transpose()
+    }
+}
+
+/// What is odd about a field that is left out. Deliberately without its value, which may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Odd {
+    Type(&'static str),
+    Value(&'static str),
+}
+
+impl std::error::Error for Odd {}
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Type(name) => write!(f, "the document's `{name}` has another type than is documented"),
+            Self::Value(name) => write!(f, "the document's `{name}` is not an address"),
+        }
+    }
 }
 
 /// Why a body is no metadata document. Deliberately without the parser's own words, which quote the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     /// It ends in the middle.
     Truncated,
     /// It is not JSON.
@@ -84,53 +165,134 @@ impl From<serde_json::Error> for Malformed {
     }
 }
 
-/// The facts of a document. A Droplet without an anchor address has none: one made of a custom image, or before October 2015.
-pub(super) fn parse(body: &[u8]) -> Result<Collected, Malformed> {
-    let metadata = decode(body)?;
-    let public = metadata.interfaces.public.unwrap_or_default();
-    let Some(anchor) = public.into_iter().find_map(|interface| interface.anchor_ipv4) else {
-        return Ok(Collected::not_applicable("the Droplet has no anchor address"));
-    };
-    let Some(address) = anchor.ip_address.filter(|text| !text.is_empty()) else {
-        return Ok(Collected::not_applicable("the Droplet has no anchor address"));
-    };
-    let address = ipv4(Some(address)).ok_or(Malformed::Address)?;
-    let reserved = [metadata.reserved_ip, metadata.floating_ip].into_iter().flatten().find_map(assigned);
-    Ok(Facts::new(address.to_string())
-        .with_some(&GATEWAY, ipv4(anchor.gateway))
-        .with_some(&NETMASK, ipv4(anchor.netmask))
-        .with_some(&DROPLET_ID, metadata.droplet_id)
-        .with_some(&REGION, metadata.region)
-        .with_some(&RESERVED_IP, reserved)
-        .into())
-}
-
-/// Some samples wrap the document in a list.
-fn decode(body: &[u8]) -> Result<Metadata, Malformed> {
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        let list: Vec<Metadata> = serde_json::from_slice(body)?;
-        return list.into_iter().next().ok_or(Malformed::Shape);
+impl Metadata {
+    /// Decodes a body. Some samples wrap the document in a list.
+    pub(super) fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            let list: Vec<Self> = serde_json::from_slice(body)?;
+            return list.into_iter().next().ok_or(Malformed::Shape);
+        }
+        Ok(serde_json::from_slice(body)?)
     }
-    Ok(serde_json::from_slice(body)?)
+
+    /// The number of the Droplet, decimal.
+    pub(crate) fn droplet_id(&self) -> Result<Option<String>, Odd> {
+        Ok(self.droplet_id.clone().told("droplet_id")?.map(|id| match id {
+            NumberOrText::Number(number) => number.to_string(),
+            NumberOrText::Text(text) => text.trim().to_owned(),
+        }))
+    }
+
+    /// The reserved IPv4 address, while it is assigned to the Droplet. It was called floating before 2022.
+    pub(crate) fn reserved_ipv4(&self) -> Result<Option<Ipv4Addr>, Odd> {
+        match assigned(&self.reserved_ip, |reserved| reserved.ipv4, "reserved_ip") {
+            Ok(None) => assigned(&self.floating_ip, |floating| floating.ipv4, "floating_ip"),
+            Ok(address) => Ok(address),
+            Err(odd) => match assigned(&self.floating_ip, |floating| floating.ipv4, "floating_ip") {
+                Ok(Some(address)) => Ok(Some(address)),
+                _ => Err(odd),
+            },
+        }
+    }
+
+    /// The reserved IPv6 address, while it is assigned to the Droplet.
+    pub(crate) fn reserved_ipv6(&self) -> Result<Option<Ipv6Addr>, Odd> {
+        assigned(&self.reserved_ip, |reserved| reserved.ipv6, "reserved_ip")
+    }
+
+    /// The first public or private interface.
+    pub(crate) fn first(
+        &self,
+        side: fn(Interfaces) -> Field<Vec<Field<Interface>>>,
+    ) -> Result<Interface, Odd> {
+        let Some(interfaces) = self.interfaces.clone().told("interfaces")? else {
+            return Ok(Interface::default());
+        };
+        let list = side(interfaces).told("interfaces")?.unwrap_or_default();
+        match list.into_iter().next() {
+            Some(interface) => Ok(interface.told("interfaces")?.unwrap_or_default()),
+            None => Ok(Interface::default()),
+        }
+    }
 }
 
-fn assigned(reserved: ReservedIp) -> Option<Ipv4Addr> {
-    let assignment = reserved.ipv4?;
-    if assignment.active == Some(true) { ipv4(assignment.ip_address) } else { None }
-}
-
-fn ipv4(text: Option<String>) -> Option<Ipv4Addr> {
-    text?.trim().parse().ok()
-}
-
-fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    use serde_json::Value;
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => Some(text),
-        _ => None,
-    })
+fn assigned<V: FromStr>(
+    reserved: &Field<ReservedIp>,
+    family: fn(ReservedIp) -> Field<Assignment>,
+    name: &'static str,
+) -> Result<Option<V>, Odd> {
+    let Some(reserved) = reserved.clone().told(name)? else { return Ok(None) };
+    let Some(Assignment { active, ip_address }) = family(reserved).told(name)? else { return Ok(None) };
+    if active.told(name)? == Some(true) { ip_address.parsed(name) } else { Ok(None) }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "sentinel-5f2c";
+
+    #[test]
+    fn secrets_are_not_decoded() {
+        let secrets =
+            ["auth_key", "user_data", "vendor_data", "hostname"].map(|key| format!(r#""{key}":"{SECRET}","#));
+        let body = format!(r#"{{{}"public_keys":["{SECRET}"],"region":{{"{SECRET}":1}}}}"#, secrets.concat());
+        let metadata = Metadata::decode(body.as_bytes()).unwrap();
+        assert!(!format!("{metadata:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn a_malformed_body_says_how_and_quotes_nothing() {
+        for (body, malformed) in [
+            (r#"{"region":"nyc3","user_data":"sentinel-5f2c"#, Malformed::Truncated),
+            ("", Malformed::Truncated),
+            ("<html>sentinel-5f2c</html>", Malformed::Syntax),
+            (r#""sentinel-5f2c""#, Malformed::Shape),
+            ("[]", Malformed::Shape),
+        ] {
+            let error = Metadata::decode(body.as_bytes()).unwrap_err();
+            assert_eq!(error, malformed, "{body}");
+            assert!(!format!("{error} {error:?}").contains(SECRET));
+        }
+    }
+
+    #[test]
+    fn the_reserved_ip_counts_while_it_is_assigned() {
+        let address = Some(Ipv4Addr::new(203, 0, 113, 25));
+        for (more, expected) in [
+            (r#""reserved_ip":{"ipv4":{"active":true,"ip_address":"203.0.113.25"}}"#, Ok(address)),
+            (r#""floating_ip":{"ipv4":{"active":true,"ip_address":"203.0.113.25"}}"#, Ok(address)),
+            (
+                r#""reserved_ip":1,"floating_ip":{"ipv4":{"active":true,"ip_address":"203.0.113.25"}}"#,
+                Ok(address),
+            ),
+            (r#""reserved_ip":{"ipv4":{"active":false,"ip_address":"203.0.113.25"}}"#, Ok(None)),
+            (r#""reserved_ip":{"ipv4":{"active":false}},"floating_ip":{"ipv4":{"active":false}}"#, Ok(None)),
+            (r#""reserved_ip":null,"floating_ip":{}"#, Ok(None)),
+            (r#""reserved_ip":"","floating_ip":"""#, Ok(None)),
+            (r#""reserved_ip":{"ipv4":"none"}"#, Err(Odd::Type("reserved_ip"))),
+            (r#""reserved_ip":{"ipv4":{"active":"yes"}}"#, Err(Odd::Type("reserved_ip"))),
+            (r#""reserved_ip":{"ipv4":{"active":true,"ip_address":"none"}}"#, Err(Odd::Value("reserved_ip"))),
+        ] {
+            let metadata = Metadata::decode(format!("{{{more}}}").as_bytes()).unwrap();
+            assert_eq!(metadata.reserved_ipv4(), expected, "{more}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Metadata::decode(&body);
+        }
+
+        #[test]
+        fn any_cut_of_a_document_is_truncated(length in 0usize..60) {
+            let document = r#" [{"region":"nyc3","droplet_id":"2756294","interfaces":{"public":[]}}]"#;
+            prop_assert!(length < document.len());
+            let error = Metadata::decode(&document.as_bytes()[..length]).unwrap_err();
+            prop_assert_eq!(error, Malformed::Truncated);
+        }
+    }
+}

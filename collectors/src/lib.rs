@@ -9,5 +9,6 @@ pub mod digital_ocean;
 pub mod digital_ocean_anchor_ip;
 pub mod dns_name;
 pub mod kernel;
+pub mod os;
 
 mod source;

@@ -5,3 +5,4 @@ pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;
 pub(crate) mod droplet;
+pub(crate) mod os_release;

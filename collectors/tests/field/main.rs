@@ -13,5 +13,6 @@ use node_annotator_collectors as _;
 mod cpu;
 mod droplet;
 mod kernel;
+mod os;
 mod root;
 mod unreadable;

@@ -15,4 +15,5 @@ mod droplet;
 mod kernel;
 mod os;
 mod root;
+mod sandbox;
 mod unreadable;

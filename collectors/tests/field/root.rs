@@ -43,6 +43,7 @@ impl Root {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path.trim_start_matches('/'));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        drop(fs::remove_file(&path));
         match text.strip_prefix("->") {
             Some(target) => symlink(target, path).unwrap(),
             None => fs::write(path, text).unwrap(),

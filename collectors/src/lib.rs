@@ -1,11 +1,14 @@
 //! The collectors that come with node-annotator.
 //!
-//! Each lives in a module of its own, named for what it observes, and registers itself: naming this crate once is enough to
-//! have them all. A collector reaches the host through its context alone, and parses apart from reading.
+//! Each lives in a module of its own, named for what it observes, and registers itself: naming this crate
+//! once is enough to have them all. A collector reaches the host through its context alone, and parses apart
+//! from reading.
 
 pub mod cpu_model;
+pub mod digital_ocean;
 pub mod digital_ocean_anchor_ip;
 pub mod dns_name;
 pub mod kernel;
+pub mod os;
 
 mod source;

@@ -7,8 +7,8 @@ use crate::context::{HostError, HttpError, ResolveError};
 
 /// A failure of a collector, as it is written on the Node.
 ///
-/// The text must be the same each time the same thing goes wrong: no times, counters, ports or addresses picked at random,
-/// or a failing node would change its Node object at every try.
+/// The text must be the same each time the same thing goes wrong: no times, counters, ports or addresses
+/// picked at random, or a failing node would change its Node object at every try.
 #[derive(Debug)]
 pub struct CollectError {
     /// `None` says what the source says.
@@ -53,6 +53,18 @@ impl CollectError {
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// The evidence, if it failed since what it needs is that of a sandbox and not the node's.
+    pub fn sandbox(&self) -> Option<String> {
+        let mut cause: Option<&(dyn Error + 'static)> = self.source.as_deref().map(|source| source as _);
+        while let Some(error) = cause {
+            if let Some(evidence) = error.downcast_ref::<HostError>().and_then(HostError::sandbox) {
+                return Some(evidence);
+            }
+            cause = error.source();
+        }
+        None
     }
 
     /// The message and all its causes, joined by colons.

@@ -126,6 +126,13 @@ impl Outcome {
         Self::NotApplicable(clean(reason, MAX_ERROR_BYTES))
     }
 
+    /// A success without facts: what could be read is that of a sandbox, and not the node's.
+    pub fn of_sandbox(evidence: &str) -> Self {
+        Self::not_applicable(&format!(
+            "this is a sandbox's kernel ({evidence}); --trust-sandbox publishes its facts all the same"
+        ))
+    }
+
     /// A defect, with what the panic said.
     pub fn panicked(message: &str) -> Self {
         Self::Panicked(clean(message, MAX_ERROR_BYTES))

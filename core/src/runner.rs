@@ -96,7 +96,10 @@ async fn run_one(
     let outcome = match timeout_at(until, tries).await {
         Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
         Ok(Ok(Collected::NotApplicable(reason))) => Outcome::not_applicable(&reason),
-        Ok(Err(Failure::Collect(error))) => Outcome::failed(&error),
+        Ok(Err(Failure::Collect(error))) => match error.sandbox() {
+            Some(evidence) => Outcome::of_sandbox(&evidence),
+            None => Outcome::failed(&error),
+        },
         Ok(Err(Failure::Panicked(message))) => Outcome::panicked(&message),
         Err(_) => last_error.unwrap_or(Outcome::TimedOut(limit)),
     };

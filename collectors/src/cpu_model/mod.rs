@@ -1,8 +1,8 @@
 //! `cpu-model`: what the CPUs are, and how many there are of them.
 //!
-//! Reads `/proc/cpuinfo`, whose shape differs by architecture, and the topology in sysfs. x86 and arm64 yield all they have;
-//! s390x, ppc64le, riscv and whatever else prints a `model name` yield the model and a few facts. Where the kernel names
-//! processors but no model, the collector is not applicable.
+//! Reads `/proc/cpuinfo`, whose shape differs by architecture, and the topology in sysfs. x86 and arm64 yield
+//! all they have; s390x, ppc64le, riscv and whatever else prints a name yield the model and a few facts.
+//! Where the kernel names processors but no model, the collector is not applicable.
 
 mod arm;
 mod isa_level;
@@ -17,12 +17,12 @@ use node_annotator_core::{
 };
 
 use self::isa_level::IsaLevel;
-use self::topology::Topology;
+use self::topology::{Packages, Topology};
 use crate::source::cpuinfo::{self, Cpu};
 
 const MODEL: Fact = Fact::primary(
     "model name; several models, as on boards with big and little cores, sorted and joined by ` + `; \
-     `arm-0x41-0xd8e` (implementer and part) for an arm64 core without a known name; generic in some VMs",
+     `arm-0x41-0xfff` (implementer and part) for an arm64 core without a known name; generic in some VMs",
     "AMD EPYC 7763 64-Core Processor",
     Stability::PerBoot,
 );
@@ -60,8 +60,13 @@ const ISA_LEVEL: Fact = Fact::named(
     "x86-64-v3",
     Stability::PerBoot,
 );
-const SOCKETS: Fact = Fact::named("sockets", "packages with an online CPU, decimal", "2", Stability::Dynamic)
-    .kind(Kind::Number);
+const SOCKETS: Fact = Fact::named(
+    "sockets",
+    "packages with an online CPU, decimal; not there where what the kernel counts may be clusters of one chip",
+    "2",
+    Stability::Dynamic,
+)
+.kind(Kind::Number);
 const CORES: Fact =
     Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic)
         .kind(Kind::Number);
@@ -97,59 +102,85 @@ struct Description {
     stepping: Option<String>,
     microcode: Option<String>,
     isa_level: Option<IsaLevel>,
+    /// Whether the kernel may number the clusters of a chip as packages.
+    may_number_clusters: bool,
+}
+
+/// What `/proc/cpuinfo` says of all CPUs.
+#[derive(Debug, PartialEq, Eq)]
+enum Parsed {
+    /// At least one CPU is described.
+    Described { facts: Facts, packages: Packages },
+    /// There are processors, and none says which it is: why.
+    Unknown(String),
 }
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let text = cx.host.read(cpuinfo::PATH)?;
-    let Some(facts) = parse(cpuinfo::whole(&text))? else {
-        return Ok(Collected::not_applicable("`/proc/cpuinfo` names no model on this architecture"));
+    let (facts, packages) = match parse(cpuinfo::whole(&text))? {
+        Parsed::Described { facts, packages } => (facts, packages),
+        Parsed::Unknown(reason) => return Ok(Collected::not_applicable(format!("unknown here: {reason}"))),
     };
     let Topology { sockets, cores, threads_per_core } = Topology::read(&cx.host);
-    Ok(facts
-        .with_read(&SOCKETS, sockets)
-        .with_read(&CORES, cores)
-        .with_read(&THREADS_PER_CORE, threads_per_core)
-        .into())
+    let facts = match sockets {
+        Ok(Some(count)) if packages.may_be_clusters(count, &cx.host) => {
+            facts.without(&SOCKETS, format!("the {count} packages may be clusters of one chip"))
+        }
+        sockets => facts.with_read(&SOCKETS, sockets),
+    };
+    Ok(facts.with_read(&CORES, cores).with_read(&THREADS_PER_CORE, threads_per_core).into())
 }
 
-/// The facts of `/proc/cpuinfo`; `None` if it describes processors and names no model.
+/// Reads the facts of `/proc/cpuinfo`.
 ///
-/// A fact on which the CPUs do not agree is left out, but for the model, which is then a set, and the instruction set level,
-/// which is then the lowest.
-fn parse(text: &str) -> Result<Option<Facts>, CollectError> {
-    let mut is_empty = true;
+/// A fact on which the CPUs do not agree is left out, but for the model, which is then a set, and the
+/// instruction set level, which is then the lowest.
+fn parse(text: &str) -> Result<Parsed, CollectError> {
+    let mut unknown = None;
     let mut described = BTreeSet::new();
     for cpu in cpuinfo::cpus(text) {
-        is_empty = false;
-        described.extend(describe(&cpu));
+        match describe(&cpu) {
+            Some(description) => drop(described.insert(description)),
+            None => drop(unknown.get_or_insert_with(|| told(&cpu))),
+        }
         if described.len() > MAX_KINDS {
             return Err(CollectError::new(format!(
                 "`/proc/cpuinfo` describes more than {MAX_KINDS} kinds of CPU"
             )));
         }
     }
-    if is_empty {
-        return Err(CollectError::new("`/proc/cpuinfo` describes no processor"));
+    if described.is_empty() {
+        let reason = unknown.ok_or_else(|| CollectError::new("`/proc/cpuinfo` describes no processor"))?;
+        return Ok(Parsed::Unknown(reason));
     }
     let models: BTreeSet<_> = described.iter().map(|cpu| cpu.model.as_str()).collect();
-    if models.is_empty() {
-        return Ok(None);
-    }
+    let packages = if described.iter().any(|cpu| cpu.may_number_clusters) {
+        Packages::OfDeviceTree { models: models.len() }
+    } else {
+        Packages::Sockets
+    };
     let models: Vec<_> = models.into_iter().collect();
     let agreed = |fact: fn(&Description) -> &Option<String>| agreed(described.iter().map(fact));
-    Ok(Some(
-        Facts::new(models.join(" + "))
-            .with_some(&VENDOR, agreed(|cpu| &cpu.vendor))
-            .with_some(&FAMILY, agreed(|cpu| &cpu.family))
-            .with_some(&MODEL_ID, agreed(|cpu| &cpu.model_id))
-            .with_some(&STEPPING, agreed(|cpu| &cpu.stepping))
-            .with_some(&MICROCODE, agreed(|cpu| &cpu.microcode))
-            .with_some(&ISA_LEVEL, described.iter().filter_map(|cpu| cpu.isa_level).min()),
-    ))
+    let facts = Facts::new(models.join(" + "))
+        .with_some(&VENDOR, agreed(|cpu| &cpu.vendor))
+        .with_some(&FAMILY, agreed(|cpu| &cpu.family))
+        .with_some(&MODEL_ID, agreed(|cpu| &cpu.model_id))
+        .with_some(&STEPPING, agreed(|cpu| &cpu.stepping))
+        .with_some(&MICROCODE, agreed(|cpu| &cpu.microcode))
+        .with_some(&ISA_LEVEL, described.iter().filter_map(|cpu| cpu.isa_level).min());
+    Ok(Parsed::Described { facts, packages })
 }
 
 fn describe(cpu: &Cpu<'_>) -> Option<Description> {
-    arm::describe(cpu).or_else(|| x86::describe(cpu)).or_else(|| rare::describe(cpu))
+    if arm::is_arm(cpu) {
+        return arm::describe(cpu);
+    }
+    x86::describe(cpu).or_else(|| rare::describe(cpu))
+}
+
+/// What a processor that is not described says of itself.
+fn told(cpu: &Cpu<'_>) -> String {
+    if arm::is_arm(cpu) { arm::told(cpu) } else { "`/proc/cpuinfo` names no model".to_owned() }
 }
 
 /// The value that all CPUs which have one have in common.

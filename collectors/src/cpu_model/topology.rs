@@ -19,6 +19,40 @@ pub(super) struct Topology {
     pub(super) threads_per_core: Count,
 }
 
+/// What the kernel numbers as packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packages {
+    /// Sockets, by the word of the processor or of the firmware.
+    Sockets,
+    /// On Arm and RISC-V, before Linux 6.0, the clusters of a device tree; else sockets.
+    OfDeviceTree {
+        /// How many models of core there are.
+        models: usize,
+    },
+}
+
+impl Packages {
+    /// Whether several packages may be the clusters of one chip.
+    ///
+    /// Machines with several sockets have cores of one model, and firmware that fills in DMI. A chip with
+    /// clusters is told by its different cores, by cluster numbers that repeat the package numbers, or by the
+    /// missing DMI of a board.
+    pub(super) fn may_be_clusters(self, count: usize, host: &HostRoot) -> bool {
+        let Self::OfDeviceTree { models } = self else { return false };
+        let has_dmi = || host.exists("/sys/class/dmi/id").is_ok_and(|exists| exists);
+        count > 1 && (models > 1 || !has_dmi() || packages_repeat_clusters(host))
+    }
+}
+
+/// Whether each online CPU has the number of its package as the number of its cluster.
+fn packages_repeat_clusters(host: &HostRoot) -> bool {
+    let Ok(Some(online)) = host.line(&format!("{CPUS}/online")) else { return false };
+    let id = |cpu: u32, name: &str| host.line(&format!("{CPUS}/cpu{cpu}/topology/{name}")).ok().flatten();
+    let same =
+        |cpu| id(cpu, "cluster_id").is_some_and(|cluster| id(cpu, "physical_package_id") == Some(cluster));
+    CpuList::parse(&online).is_some_and(|cpus| cpus.iter().all(same))
+}
+
 impl Topology {
     /// Reads `online` and `cpu*/topology/` below `/sys/devices/system/cpu`.
     pub(super) fn read(host: &HostRoot) -> Self {
@@ -50,7 +84,8 @@ fn count_packages(ids: &[Option<String>]) -> Option<usize> {
     some(packages).map(|packages| packages.len())
 }
 
-/// The number of threads of each core, by its first one. Numbers of cores are not used: they repeat from cluster to cluster.
+/// The number of threads of each core, by its first one. Numbers of cores are not used: they repeat from
+/// cluster to cluster.
 fn count_threads(siblings: &[Option<String>]) -> Option<BTreeMap<u32, usize>> {
     let core = |text: &Option<String>| {
         let threads = CpuList::parse(text.as_ref()?)?;

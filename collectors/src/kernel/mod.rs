@@ -5,7 +5,7 @@ mod cmdline;
 mod release;
 mod taints;
 
-use node_annotator_core::context::HostError;
+use node_annotator_core::context::{HostError, Uname};
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Kind, Stability, Topic,
     register,
@@ -43,8 +43,8 @@ const PREEMPTION: Fact = Fact::named(
 );
 const TAINTS: Fact = Fact::named(
     "taints",
-    "letters of the taint flags, as the kernel documents them, joined by commas; `bit-N` where it has no letter yet; \
-     `none` for an untainted kernel",
+    "letters of the taint flags, as the kernel documents them, joined by commas; words such as `tech-preview` for \
+     those of Red Hat and SUSE, `bit-N` for those without either; `none` for an untainted kernel",
     "P,O,E",
     Stability::Dynamic,
 )
@@ -90,15 +90,22 @@ const CMDLINE_PATH: &str = "/proc/cmdline";
 const CLOCKSOURCE_PATH: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
-/// The directory of [`BTF_PATH`] is there only with BTF; this one is in every sysfs, and missing in sandboxes.
+/// The directory of [`BTF_PATH`] is there only with BTF; this one is in every sysfs, and missing in
+/// sandboxes.
 const SYSFS_PATH: &str = "/sys/kernel";
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    let text = cx.host.read(RELEASE_PATH)?;
+    let text = cx.host.line(RELEASE_PATH);
+    let told = |read: Result<Option<String>, HostError>, part: fn(Uname) -> String| match read {
+        Ok(Some(line)) => Ok(Some(line)),
+        // Some sandboxes, and hardened images, have no `/proc/sys/kernel`; the system call is always there.
+        read => cx.host.uname().map_or(read, |uname| Ok(Some(part(uname)))),
+    };
+    let text = told(text, |uname| uname.release)?.ok_or_else(|| HostError::absent(RELEASE_PATH))?;
     let Some(release) = Release::parse(&text) else {
         return Err(CollectError::new(format!("`{RELEASE_PATH}` holds no kernel release")));
     };
-    let build = cx.host.line(VERSION_PATH);
+    let build = told(cx.host.line(VERSION_PATH), |uname| uname.version);
     let preemption = build.clone().map(|build| build.as_deref().map(build::preemption));
     let taints = cx.host.line(TAINTED_PATH).map(|line| line.and_then(|text| taints::parse(&text)));
     let cmdline = cx.host.line(CMDLINE_PATH).map(|line| line.and_then(|text| cmdline::allowed(&text)));

@@ -1,21 +1,37 @@
 //! The kernel's taint flags, decoded as its own documentation does.
 
-/// Letter of each bit, as of Linux 6.18.
+/// Letter of each bit, as of Linux 6.18: `Documentation/admin-guide/tainted-kernels.rst`.
 const LETTERS: &str = "PFSRMBUDAWCIOELKXTNJ";
 
-/// The letters of the bits that are set, in order of the bits, joined by commas; `none` for 0. `None` if it is no number.
+/// Bits that distributions define for themselves, `include/linux/panic.h` of Red Hat's and SUSE's kernels.
 ///
-/// A bit without a letter is `bit-N`: a newer kernel than this table, and worth seeing.
+/// They are words, since the letters that the distributions print mean something else in the kernel's list.
+const OF_DISTRIBUTIONS: [(usize, &str); 5] = [
+    (27, "support-removed"),
+    (28, "hardware-unsupported"),
+    (29, "tech-preview"),
+    (30, "unprivileged-bpf"),
+    (31, "no-support"),
+];
+
+/// The letters of the bits that are set, in order of the bits, joined by commas; `none` for 0. `None` if it
+/// is no number.
+///
+/// A bit without a letter or a word is `bit-N`: a newer kernel than these tables, and worth seeing.
 pub(super) fn parse(text: &str) -> Option<String> {
     let mask: u64 = text.trim().parse().ok()?;
     if mask == 0 {
         return Some("none".to_owned());
     }
-    let letter = |bit: usize| {
-        LETTERS.chars().nth(bit).map_or_else(|| format!("bit-{bit}"), |letter| letter.to_string())
-    };
     let set = (0..u64::BITS as usize).filter(|bit| mask >> bit & 1 == 1);
-    Some(set.map(letter).collect::<Vec<_>>().join(","))
+    Some(set.map(word).collect::<Vec<_>>().join(","))
+}
+
+fn word(bit: usize) -> String {
+    let of_distribution =
+        || OF_DISTRIBUTIONS.iter().find(|(own, _)| *own == bit).map(|(_, word)| (*word).to_owned());
+    let letter = LETTERS.chars().nth(bit).map(|letter| letter.to_string());
+    letter.or_else(of_distribution).unwrap_or_else(|| format!("bit-{bit}"))
 }
 
 #[cfg(test)]
@@ -31,7 +47,12 @@ mod tests {
             ("1", Some("P")),
             ("512", Some("W")),
             ("12289", Some("P,O,E")),
+            ("524288", Some("J")),
             ("1048576", Some("bit-20")),
+            // Red Hat's and SUSE's own.
+            ("536870912", Some("tech-preview")),
+            ("1610612737", Some("P,tech-preview,unprivileged-bpf")),
+            ("2147549184", Some("X,no-support")),
             ("9223372036854775808", Some("bit-63")),
             ("", None),
             ("-1", None),

@@ -39,8 +39,9 @@ pub(crate) fn whole(text: &HostText) -> &str {
     if text.is_cut() { text.rfind("\n\n").map_or("", |end| &text[..end]) } else { text }
 }
 
-/// The paragraphs that describe a CPU, one at a time: thousands of CPUs take no more room than one. Other paragraphs tell about
-/// the machine, its serial number among it, and are skipped.
+/// The paragraphs that describe a CPU, one at a time: thousands of CPUs take no more room than one. Other
+/// paragraphs tell about the machine, its serial number among it, and are skipped. Old kernels describe all
+/// cores of an Arm machine in one paragraph behind those of the processors.
 pub(crate) fn cpus(text: &str) -> impl Iterator<Item = Cpu<'_>> {
     let mut lines = text.lines().chain([""]);
     let mut paragraph = BTreeMap::new();
@@ -48,12 +49,13 @@ pub(crate) fn cpus(text: &str) -> impl Iterator<Item = Cpu<'_>> {
         for line in lines.by_ref() {
             if line.trim().is_empty() {
                 let fields = std::mem::take(&mut paragraph);
-                if fields.contains_key("processor") {
+                if fields.contains_key("processor") || fields.contains_key("CPU implementer") {
                     return Some(Cpu(fields));
                 }
             } else if let Some((key, value)) = line.split_once(':') {
                 match key.trim().strip_prefix("processor ") {
-                    // s390x gives each processor one line: `processor 0: version = FF,  identification = …,  machine = 3931`.
+                    // s390x gives each processor one line: `processor 0: version = FF,  identification = …,
+                    // machine = 3931`.
                     Some(number) if number.parse::<u32>().is_ok() => return Some(Cpu(assignments(value))),
                     _ => {
                         paragraph.entry(key.trim()).or_insert(value.trim());

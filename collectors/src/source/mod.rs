@@ -4,3 +4,5 @@ pub(crate) mod choice;
 pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;
+pub(crate) mod droplet;
+pub(crate) mod os_release;

@@ -44,7 +44,7 @@ async fn a_droplet_is_asked_with_bounds() {
     assert_eq!(request.method, HttpMethod::Get);
     assert_eq!(request.url, "http://169.254.169.254/metadata/v1.json");
     assert_eq!(request.connect_timeout, Duration::from_secs(1));
-    assert!(request.timeout <= Duration::from_secs(3) && request.max_body_bytes <= 256 * 1024);
+    assert!(request.timeout <= Duration::from_secs(3) && request.max_body_bytes <= 1024 * 1024);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What a collector may reach of the world, each part replaceable: the host's files, the environment, HTTP, DNS.
+//! What a collector may reach of the world, each part replaceable: the host's files, the environment, HTTP,
+//! DNS.
 
 mod environment;
 mod host;
@@ -9,7 +10,7 @@ mod unconnected;
 use std::sync::Arc;
 
 pub use environment::Environment;
-pub use host::{Access, HostError, HostErrorKind, HostRoot, HostText};
+pub use host::{Access, HostError, HostErrorKind, HostRoot, HostText, Uname};
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
 pub use unconnected::Unconnected;

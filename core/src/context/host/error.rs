@@ -24,6 +24,8 @@ pub enum HostErrorKind {
     NotVisible,
     /// It is there, and reading it fails or gives nonsense.
     Broken,
+    /// It is not the node's, but that of a sandbox around the container.
+    OfSandbox,
     /// The collector does not declare it: a defect of the collector.
     Undeclared,
 }
@@ -42,6 +44,16 @@ impl HostError {
     /// Reading the path fails, or what is read makes no sense.
     pub fn broken(path: impl Into<String>, source: io::Error) -> Self {
         Self::new(path, HostErrorKind::Broken, source)
+    }
+
+    /// The path is not the node's. The source of the error is the evidence.
+    pub(super) fn of_sandbox(path: &str, evidence: &str) -> Self {
+        Self::new(path, HostErrorKind::OfSandbox, io::Error::other(evidence.to_owned()))
+    }
+
+    /// Why the path is not the node's, if it is a sandbox's.
+    pub fn sandbox(&self) -> Option<String> {
+        (self.kind == HostErrorKind::OfSandbox).then(|| self.source.to_string())
     }
 
     pub(super) fn undeclared(path: &str) -> Self {

@@ -1,32 +1,42 @@
 //! Reading the host: /proc and /sys, and the files that a collector declares.
 
 mod error;
+mod sandbox;
 mod text;
+mod uname;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::Dir;
 
 use self::error::Failure;
 pub use self::error::{HostError, HostErrorKind};
+use self::sandbox::Sandbox;
 pub use self::text::HostText;
+pub use self::uname::Uname;
 use self::walk::{Last, Place, Roots};
 use crate::{HostPath, Need};
 
 /// The host as a collector sees it.
 ///
-/// Paths are given as on the host, `/proc/cpuinfo`. A path is one of four things: there (`Ok(Some(…))`), absent (`Ok(None)`:
-/// the kernel or the hardware has no such thing), not visible to this process, or broken; the last two are errors, told
-/// apart by [`HostError::kind`]. Links are followed below the root and never out of it. Each file is read once in a run.
+/// Paths are given as on the host, `/proc/cpuinfo`. A path is one of four things: there (`Ok(Some(…))`),
+/// absent (`Ok(None)`: the kernel or the hardware has no such thing), not visible to this process, or broken;
+/// the last two are errors, told apart by [`HostError::kind`]. In a sandbox /proc and /sys are not the
+/// node's, and are refused. Links are followed below the root and never out of it. Each file is read once in
+/// a run.
 ///
 /// All reads are blocking: an async collector does them in [`blocking`](Self::blocking).
 #[derive(Debug, Clone)]
 pub struct HostRoot {
     host: Arc<Host>,
+    /// What uname(2) answers; `None` where the root is not that of the running kernel.
+    uname: Option<Uname>,
+    /// Whether what a sandbox shows is taken for the node's.
+    trusts_sandbox: bool,
     /// The declared paths; `None` allows all.
     declared: Option<&'static [Need]>,
 }
@@ -34,6 +44,7 @@ pub struct HostRoot {
 #[derive(Debug)]
 struct Host {
     roots: Roots,
+    sandbox: OnceLock<Sandbox>,
     seen: Mutex<Seen>,
 }
 
@@ -66,16 +77,31 @@ impl HostRoot {
         Self::with_files(root.clone(), root)
     }
 
-    /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is mounted.
+    /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is
+    /// mounted.
     pub fn with_files(root: impl Into<PathBuf>, files: impl Into<PathBuf>) -> Self {
         let roots = Roots { kernel: root.into(), files: files.into() };
-        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), declared: None }
+        let uname = (roots.kernel == Path::new("/")).then(Uname::ask);
+        let host = Arc::new(Host { roots, sandbox: OnceLock::new(), seen: Mutex::default() });
+        Self { host, uname, trusts_sandbox: false, declared: None }
+    }
+
+    /// The same host, whose /proc and /sys are taken for the node's even in a sandbox.
+    #[must_use]
+    pub fn trusting_sandbox(self) -> Self {
+        Self { trusts_sandbox: true, ..self }
+    }
+
+    /// The same files, and a kernel that answers so: for tests.
+    #[must_use]
+    pub fn with_uname(self, uname: Uname) -> Self {
+        Self { uname: Some(uname), ..self }
     }
 
     /// The same host, of which only /proc, /sys and the declared paths may be looked at.
     #[must_use]
     pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
-        Self { host: Arc::clone(&self.host), declared: Some(needs) }
+        Self { declared: Some(needs), ..self.clone() }
     }
 
     /// The text of a file that must be there; an absent one is an error, too.
@@ -86,6 +112,7 @@ impl HostRoot {
     /// The text of a file.
     pub fn text(&self, path: &str) -> Result<Option<HostText>, HostError> {
         self.record(path, Access::Text)?;
+        self.refuse_sandbox(path)?;
         let once = Arc::clone(self.seen().texts.entry(path.to_owned()).or_default());
         let read = once.get_or_init(|| {
             let read = || {
@@ -121,6 +148,7 @@ impl HostRoot {
     /// The names in a directory, sorted.
     pub fn list(&self, path: &str) -> Result<Option<Vec<String>>, HostError> {
         self.record(path, Access::List)?;
+        self.refuse_sandbox(path)?;
         let list = || {
             let place = self.host.roots.open(path, Last::Directory)?;
             self.check(&place.path)?;
@@ -144,17 +172,26 @@ impl HostRoot {
     /// The target of a link, as it is written in it; none for what is no link.
     pub fn link(&self, path: &str) -> Result<Option<String>, HostError> {
         self.record(path, Access::Link)?;
+        self.refuse_sandbox(path)?;
         self.host.roots.link(path).map(Some).or_else(|failure| failure.at(path))
     }
 
     /// Whether a file or directory is there.
     pub fn exists(&self, path: &str) -> Result<bool, HostError> {
         self.record(path, Access::Exists)?;
+        self.refuse_sandbox(path)?;
         let open = || {
             let place = self.host.roots.open(path, Last::Any)?;
             self.check(&place.path)
         };
         open().map(Some).or_else(|failure| failure.at(path)).map(|found| found.is_some())
+    }
+
+    /// What uname(2) answers; none in a sandbox with a kernel of its own, and for a root that is not this
+    /// machine's.
+    pub fn uname(&self) -> Option<Uname> {
+        let is_nodes = self.trusts_sandbox || !matches!(self.sandbox(), Sandbox::Kernel(_));
+        self.uname.clone().filter(|_| is_nodes)
     }
 
     /// Reads on a thread of its own, so that an async collector does not stall the others.
@@ -183,6 +220,22 @@ impl HostRoot {
         }
         self.seen().accesses.insert(access(path.to_owned()));
         Ok(())
+    }
+
+    /// Refuses what a sandbox shows in the place of the node's.
+    fn refuse_sandbox(&self, path: &str) -> Result<(), HostError> {
+        if self.trusts_sandbox {
+            return Ok(());
+        }
+        match self.sandbox().evidence(path) {
+            Some(evidence) => Err(HostError::of_sandbox(path, evidence)),
+            None => Ok(()),
+        }
+    }
+
+    /// Looked for once in a run.
+    fn sandbox(&self) -> &Sandbox {
+        self.host.sandbox.get_or_init(|| Sandbox::find(&self.host.roots, self.uname.as_ref()))
     }
 
     /// Refuses a place to which links led, and which is not mounted in a pod.

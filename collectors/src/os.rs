@@ -1,0 +1,127 @@
+//! `os`: which operating system the node runs, by its own os-release file.
+//!
+//! The files are those of the host, never those of the container: `/etc/os-release`, which is mostly a link
+//! to `../usr/lib/os-release`, and that one itself where `/etc` has none.
+
+use std::collections::BTreeMap;
+
+use node_annotator_core::context::{HostError, HostText};
+use node_annotator_core::{
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostPath, HostRoot, Kind, Need,
+    Stability, Topic, register,
+};
+
+use crate::source::os_release;
+
+const ID: Fact = Fact::primary("`ID`: the distribution, in lower case", "ubuntu", Stability::Dynamic);
+const VERSION_ID: Fact = Fact::named(
+    "version-id",
+    "`VERSION_ID`: the version; not there where a distribution rolls",
+    "24.04",
+    Stability::Dynamic,
+);
+const PRETTY_NAME: Fact = Fact::named(
+    "pretty-name",
+    "`PRETTY_NAME`: the name for people; Kubernetes has it as `osImage`",
+    "Ubuntu 24.04.1 LTS",
+    Stability::Dynamic,
+)
+.free_text();
+const ID_LIKE: Fact = Fact::named(
+    "id-like",
+    "`ID_LIKE`: distributions that it is like, the nearest first, joined by commas",
+    "rhel,centos,fedora",
+    Stability::Dynamic,
+)
+.kind(Kind::List);
+const VARIANT_ID: Fact =
+    Fact::named("variant-id", "`VARIANT_ID`: the edition", "aws-k8s-1.31", Stability::Dynamic);
+const CODENAME: Fact =
+    Fact::named("codename", "`VERSION_CODENAME`: the version's other name", "noble", Stability::Dynamic);
+const IMAGE_ID: Fact =
+    Fact::named("image-id", "`IMAGE_ID`: the image that was installed", "node-base", Stability::Dynamic);
+const IMAGE_VERSION: Fact =
+    Fact::named("image-version", "`IMAGE_VERSION`: the version of that image", "33", Stability::Dynamic);
+const BUILD_ID: Fact = Fact::named(
+    "build-id",
+    "`BUILD_ID`: the build that was installed",
+    "2024-08-19-1540",
+    Stability::Dynamic,
+);
+const SUPPORT_END: Fact = Fact::named(
+    "support-end",
+    "`SUPPORT_END`: the day when support ends, YYYY-MM-DD",
+    "2029-05-31",
+    Stability::Dynamic,
+);
+
+/// The variables that a fact is made of as they are.
+const AS_TOLD: [(&Fact, &str); 8] = [
+    (&VERSION_ID, "VERSION_ID"),
+    (&PRETTY_NAME, "PRETTY_NAME"),
+    (&VARIANT_ID, "VARIANT_ID"),
+    (&CODENAME, "VERSION_CODENAME"),
+    (&IMAGE_ID, "IMAGE_ID"),
+    (&IMAGE_VERSION, "IMAGE_VERSION"),
+    (&BUILD_ID, "BUILD_ID"),
+    (&SUPPORT_END, "SUPPORT_END"),
+];
+
+/// In the order in which os-release(5) has them read.
+const PATHS: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+
+/// The collector.
+pub static OS: Collector = Collector::new(
+    "os",
+    Topic::System,
+    "Operating system of the node, by the host's os-release file",
+    &[
+        ID,
+        VERSION_ID,
+        PRETTY_NAME,
+        ID_LIKE,
+        VARIANT_ID,
+        CODENAME,
+        IMAGE_ID,
+        IMAGE_VERSION,
+        BUILD_ID,
+        SUPPORT_END,
+    ],
+    Collect::Blocking(collect),
+)
+// Every node has `/etc` and `/usr`; `/usr/lib` is missing on some, where the pod would not start.
+.needs(&[
+    Need::HostPath(HostPath::optional("/etc", PATHS[0])),
+    Need::HostPath(HostPath::optional("/usr", PATHS[1])),
+])
+.on_request();
+
+register!(OS);
+
+fn collect(cx: &Context) -> Result<Collected, CollectError> {
+    let Some((path, text)) = read(&cx.host)? else {
+        return Ok(Collected::not_applicable("the host has no os-release file"));
+    };
+    let variables = os_release::parse(&text);
+    Ok(match facts(&variables) {
+        Some(facts) => facts.into(),
+        None => Collected::not_applicable(format!("unknown here: `{path}` has no `ID`")),
+    })
+}
+
+/// The first file that is there. One that cannot be seen may be there: the next would not be what counts.
+fn read(host: &HostRoot) -> Result<Option<(&'static str, HostText)>, HostError> {
+    for path in PATHS {
+        if let Some(text) = host.text(path)? {
+            return Ok(Some((path, text)));
+        }
+    }
+    Ok(None)
+}
+
+fn facts(variables: &BTreeMap<&str, String>) -> Option<Facts> {
+    let told = |name| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let like = told("ID_LIKE").map(|list| list.split_whitespace().collect::<Vec<_>>().join(","));
+    let facts = Facts::new(told("ID")?).with_some(&ID_LIKE, like);
+    Some(AS_TOLD.iter().fold(facts, |facts, (fact, name)| facts.with_some(fact, told(name))))
+}

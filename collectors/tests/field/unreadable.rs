@@ -1,0 +1,158 @@
+//! A file that cannot be read takes its own facts away, and no others; only the primary fact's source
+//! decides.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use node_annotator_core::context::Access;
+use node_annotator_core::{Collector, Facts, Outcome};
+
+use crate::root::{Root, collector, facts, left_out, outcome, registry};
+
+/// How a path is made unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// It leads where a pod has no mount: it may be there, and cannot be seen.
+    NotVisible,
+    /// It leads to itself: reading it fails.
+    Broken,
+    /// It is a directory, of which nobody can read a text. A directory that is empty is no fault: it has
+    /// nothing.
+    Directory,
+}
+
+/// Makes a path of a root unreadable.
+fn spoil(root: &Root, path: &str, fault: Fault) {
+    let (place, hidden) = places(root, path);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    if fs::symlink_metadata(&place).is_err() {
+        fs::write(&place, "").unwrap();
+    }
+    fs::rename(&place, &hidden).unwrap();
+    match fault {
+        Fault::NotVisible => symlink("/hidden", place).unwrap(),
+        Fault::Broken => symlink(Path::new(path), place).unwrap(),
+        Fault::Directory => fs::create_dir(place).unwrap(),
+    }
+}
+
+/// Undoes [`spoil`]; a path that was not there is an empty file then.
+fn restore(root: &Root, path: &str) {
+    let (place, hidden) = places(root, path);
+    if fs::remove_file(&place).is_err() {
+        fs::remove_dir(&place).unwrap();
+    }
+    fs::rename(hidden, place).unwrap();
+}
+
+fn places(root: &Root, path: &str) -> (PathBuf, PathBuf) {
+    (root.path().join(path.trim_start_matches('/')), root.path().join("hidden"))
+}
+
+/// The files that a collector looks at on a machine, and the directories above them, with the faults that
+/// they may have.
+async fn faults(collector: &'static Collector, machine: &str) -> BTreeSet<(String, Fault)> {
+    let root = Root::of_fixture(machine);
+    let host = root.host();
+    drop(outcome(collector, host.clone()).await);
+    let mut faults = BTreeSet::new();
+    for access in host.accesses() {
+        let (Access::Text(path) | Access::List(path) | Access::Link(path) | Access::Exists(path)) = &access;
+        let slashes = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in slashes {
+            faults.extend([Fault::NotVisible, Fault::Broken].map(|fault| (path[..end].to_owned(), fault)));
+        }
+        if let Access::Text(path) = access {
+            faults.insert((path, Fault::Directory));
+        }
+    }
+    faults
+}
+
+/// Holds the facts of a spoilt host against those of a whole one: what is missing was named, and the rest is
+/// the same.
+fn compare(whole: &Facts, spoilt: &Facts, what: &str) {
+    for (name, value) in spoilt.iter() {
+        assert_eq!(whole.get(name), Some(value), "{what}: a fact came out of nothing");
+    }
+    let lost: Vec<_> =
+        whole.iter().filter_map(|(name, _)| name).filter(|name| spoilt.get(Some(name)).is_none()).collect();
+    let named = left_out(spoilt);
+    for name in lost {
+        assert!(named.contains(&name), "{what}: `{name}` vanished without a word: {named:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_source_at_most_decides_over_a_collector() {
+    for collector in registry().iter() {
+        for machine in ["amd-epyc", "intel-xeon", "neoverse-n1", "droplet"] {
+            let Outcome::Collected(whole) = outcome(collector, Root::of_fixture(machine).host()).await else {
+                continue;
+            };
+            let root = Root::of_fixture(machine);
+            let mut deciding = BTreeSet::new();
+            for (path, fault) in faults(collector, machine).await {
+                spoil(&root, &path, fault);
+                let what = format!("{} on {machine} with {path} {fault:?}", collector.name);
+                let outcome = outcome(collector, root.host()).await;
+                restore(&root, &path);
+                match outcome {
+                    Outcome::Collected(spoilt) => compare(&whole, &spoilt, &what),
+                    Outcome::Failed { .. } | Outcome::NotApplicable(_) => {
+                        deciding.insert(path);
+                    }
+                    Outcome::TimedOut(_) | Outcome::Panicked(_) => panic!("{what}: {outcome:?}"),
+                }
+            }
+            // The file, and the directories above it.
+            let files: Vec<_> = deciding
+                .iter()
+                .filter(|path| !deciding.iter().any(|other| other.starts_with(&format!("{path}/"))))
+                .collect();
+            assert!(files.len() <= 1, "{} on {machine}: {files:?}", collector.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_file_of_a_kernel_takes_its_own_facts_away() {
+    let collector = collector("kernel");
+    let whole = facts(collector, Root::of_fixture("amd-epyc").host()).await;
+    let names: BTreeSet<_> = whole.iter().filter_map(|(name, _)| name).collect();
+    for (path, lost) in [
+        ("/proc/cmdline", &["cmdline"][..]),
+        ("/proc/sys/kernel/tainted", &["taints"]),
+        ("/proc/sys/kernel/version", &["build", "preemption"]),
+        ("/sys/devices/system/clocksource", &["clocksource"]),
+        ("/sys/kernel/btf", &["btf"]),
+        ("/sys/kernel", &["btf"]),
+        ("/sys", &["btf", "clocksource"]),
+    ] {
+        let root = Root::of_fixture("amd-epyc");
+        spoil(&root, path, Fault::NotVisible);
+        let spoilt = facts(collector, root.host()).await;
+        assert_eq!(left_out(&spoilt), lost, "{path}");
+        let left: BTreeSet<_> = spoilt.iter().filter_map(|(name, _)| name).collect();
+        assert_eq!(&names - &left, lost.iter().copied().collect(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn one_cpu_without_a_topology_takes_away_what_is_counted() {
+    let collector = collector("cpu-model");
+    for (path, lost) in [
+        ("/sys/devices/system/cpu/cpu1/topology", &["cores", "sockets", "threads-per-core"][..]),
+        ("/sys/devices/system/cpu/cpu1/topology/physical_package_id", &["sockets"]),
+        ("/sys/devices/system/cpu/online", &["cores", "sockets", "threads-per-core"]),
+        ("/sys", &["cores", "sockets", "threads-per-core"]),
+    ] {
+        let root = Root::of_fixture("amd-epyc");
+        spoil(&root, path, Fault::NotVisible);
+        let spoilt = facts(collector, root.host()).await;
+        assert_eq!(spoilt.get(None), Some("AMD EPYC 7763 64-Core Processor"));
+        assert_eq!(left_out(&spoilt), lost, "{path}");
+    }
+}

@@ -12,7 +12,11 @@ use crate::installation::PRODUCT;
 use crate::labels::base_metadata;
 
 /// The version whose Pod Security rules count: a newer server must not refuse what this version's tests saw admitted.
-const POD_SECURITY_VERSION: &str = "v1.33";
+const POD_SECURITY_VERSION: &str = "v1.35";
+
+/// Keep the node selector of a cluster or of a plugin out of our pods: the DaemonSet controller, which picks the nodes, does not know
+/// of it, and pods on nodes that it excludes would stay pending for ever.
+const ANY_NODE: [&str; 2] = ["openshift.io/node-selector", "scheduler.alpha.kubernetes.io/node-selector"];
 
 /// Below the cut-off (-10) under which autoscalers neither add nor keep a node for a pod.
 const PRIORITY: i32 = -100;
@@ -26,10 +30,12 @@ pub fn namespace(installation: &Installation, class: PrivilegeClass) -> Namespac
         labels.insert(format!("{key}-version"), POD_SECURITY_VERSION.to_owned());
         labels.insert(key, class.as_str().to_owned());
     }
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.extend(ANY_NODE.map(|key| (key.to_owned(), String::new())));
     Namespace { metadata, spec: None, status: None }
 }
 
-/// Hands out no token by itself: the pods of our DaemonSets ask for it, and nothing else gets one.
+/// Hands out no token by itself: the pods of our DaemonSets mount one, and nothing else gets one.
 pub(crate) fn service_account(installation: &Installation, class: PrivilegeClass) -> ServiceAccount {
     ServiceAccount {
         metadata: namespaced(installation, installation.service_account(), class),
@@ -67,7 +73,7 @@ pub(crate) fn cluster_role_binding(
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".to_owned(),
             kind: "ClusterRole".to_owned(),
-            name: installation.cluster_object().to_owned(),
+            name: installation.cluster_object(),
         },
         subjects: Some(classes.iter().map(subject).collect()),
     }

@@ -17,10 +17,7 @@ use node_annotator_core::need::PathKind;
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
 use crate::settings::OS_LABEL;
-use crate::{Settings, Workload, labels};
-
-/// The customary user and group of images without users.
-const NOBODY: i64 = 65532;
+use crate::{Settings, Workload, labels, token};
 
 /// Where the files of the host are mounted.
 const HOST_MOUNT: &str = "/host";
@@ -74,7 +71,12 @@ fn pod_metadata(mut labels: BTreeMap<String, String>) -> ObjectMeta {
 }
 
 fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
-    let mounts: Vec<_> = workload.mounts().into_iter().enumerate().collect();
+    let host_paths: Vec<_> = workload.mounts().into_iter().enumerate().collect();
+    let mut volumes: Vec<_> =
+        host_paths.iter().map(|(index, (path, kind))| volume(*index, path, *kind)).collect();
+    let mut mounts: Vec<_> = host_paths.iter().map(|(index, (path, _))| mount(*index, path)).collect();
+    volumes.push(token::volume());
+    mounts.push(token::mount());
     let secrets = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     let mut node_selector = settings.node_selector.clone();
     node_selector.insert(OS_LABEL.0.to_owned(), OS_LABEL.1.to_owned());
@@ -83,18 +85,18 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
         node_selector: Some(node_selector),
         // Facts are wanted of every node, whatever it is reserved for or suffers from.
         tolerations: Some(vec![Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() }]),
-        priority_class_name: Some(settings.installation.cluster_object().to_owned()),
+        priority_class_name: Some(settings.installation.cluster_object()),
         service_account_name: Some(settings.installation.service_account().to_owned()),
-        automount_service_account_token: Some(true),
+        // The one that comes by itself is valid for a year: see `token`.
+        automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         // The node's resolver: reverse zones of the machine's network are known there, and the API server is found by address.
         dns_policy: Some("Default".to_owned()),
         host_network: workload.host_network().then_some(true),
         image_pull_secrets: some(secrets.collect()),
         security_context: Some(PodSecurityContext {
+            // Which user is the image's to say: OpenShift admits those of a namespace's own range alone, and sets one of them.
             run_as_non_root: Some(true),
-            run_as_user: Some(NOBODY),
-            run_as_group: Some(NOBODY),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".to_owned(),
                 localhost_profile: None,
@@ -102,11 +104,8 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        volumes: some(mounts.iter().map(|(index, (path, kind))| volume(*index, path, *kind)).collect()),
-        containers: vec![Container {
-            volume_mounts: some(mounts.iter().map(|(index, (path, _))| mount(*index, path)).collect()),
-            ..container(workload, settings)
-        }],
+        volumes: Some(volumes),
+        containers: vec![Container { volume_mounts: Some(mounts), ..container(workload, settings) }],
         ..PodSpec::default()
     }
 }
@@ -169,11 +168,13 @@ fn field(variable: &str, path: &str) -> EnvVar {
     EnvVar {
         name: variable.to_owned(),
         value: None,
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector { field_path: path.to_owned(), api_version: None }),
-            ..EnvVarSource::default()
-        }),
+        value_from: Some(EnvVarSource { field_ref: Some(field_of_pod(path)), ..EnvVarSource::default() }),
     }
+}
+
+/// With what the server would fill in: it is owned as a whole, and would be another's after the next server-side apply.
+pub(crate) fn field_of_pod(path: &str) -> ObjectFieldSelector {
+    ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() }
 }
 
 /// The type is always checked: without it a container runtime creates what is missing, on the host.

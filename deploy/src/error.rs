@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use node_annotator_core::Prefix;
+
 /// Why no manifests were made or written. Nothing was written in any of the cases.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,17 +64,25 @@ pub enum Error {
         /// Those that could be set.
         valid: String,
     },
-    /// The selected collectors may write more keys than the admission policy lets them.
+    /// The selected collectors may write more annotations than the admission policy can list.
     #[error(
-        "the selected collectors may write {keys} {kind}s on a node, and the admission policy allows {max}\nhint: select fewer collectors"
+        "the selected collectors may write {annotations} annotations on a node, and the admission policy lists {max} at most\nhint: select fewer collectors"
     )]
     TooManyKeys {
-        /// `annotation` or `label`.
-        kind: &'static str,
         /// What the selection may write.
-        keys: usize,
-        /// What the policy allows.
+        annotations: usize,
+        /// What the policy lists.
         max: usize,
+    },
+    /// The prefix belongs to a product that trusts its keys on Nodes.
+    #[error(
+        "the prefix `{prefix}` belongs to others: what runs in these pods could set keys under `{owner}` that its owner trusts\nhint: use a domain of your own; `--allow-foreign-prefix` insists"
+    )]
+    ForeignPrefix {
+        /// The prefix.
+        prefix: Prefix,
+        /// The domain that has an owner.
+        owner: &'static str,
     },
     /// An object could not be written as YAML.
     #[error("cannot write `{file}` as YAML")]

@@ -16,8 +16,9 @@ const PRIVILEGED_SUFFIX: &str = "-privileged";
 /// One installation in a cluster, known by its namespace.
 ///
 /// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a collector needs the
-/// host network or a host path. Objects without a namespace have its name, so that a second installation with another
-/// prefix does not replace the policy of the first.
+/// host network or a host path. Objects without a namespace are named after the product and the namespace: a second installation
+/// with another prefix does not replace the policy of the first, and none replaces what others have named, as one named after the
+/// namespace alone does with ClusterRoles like `admin` and `view`.
 ///
 /// Names hold neither generation nor image nor selection: what is applied later replaces what was applied before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +37,8 @@ impl Installation {
     }
 
     /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and PriorityClass.
-    pub fn cluster_object(&self) -> &str {
-        &self.0
+    pub fn cluster_object(&self) -> String {
+        if *self == Self::default() { PRODUCT.to_owned() } else { format!("{PRODUCT}-{}", self.0) }
     }
 
     /// The name of the ServiceAccount in each namespace.
@@ -48,6 +49,11 @@ impl Installation {
     /// The group of all service accounts of a namespace, as the API server puts it into requests.
     pub fn group(&self, class: PrivilegeClass) -> String {
         format!("system:serviceaccounts:{}", self.namespace(class))
+    }
+
+    /// What the names of all service accounts of a namespace begin with, as the API server puts them into requests.
+    pub fn user_start(&self, class: PrivilegeClass) -> String {
+        format!("system:serviceaccount:{}:", self.namespace(class))
     }
 
     /// The bare name.
@@ -101,6 +107,15 @@ mod tests {
         assert_eq!(installation.namespace(PrivilegeClass::Restricted), "facts");
         assert_eq!(installation.namespace(PrivilegeClass::Privileged), "facts-privileged");
         assert_eq!(installation.group(PrivilegeClass::Privileged), "system:serviceaccounts:facts-privileged");
+    }
+
+    #[test]
+    fn no_cluster_object_has_the_name_of_a_namespace_alone() {
+        assert_eq!(Installation::default().cluster_object(), "node-annotator");
+        for name in ["admin", "edit", "view", "cluster-admin", "system", "cilium"] {
+            let installation: Installation = name.parse().unwrap();
+            assert_eq!(installation.cluster_object(), format!("node-annotator-{name}"));
+        }
     }
 
     #[test]

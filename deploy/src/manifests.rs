@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::DaemonSet;
 use node_annotator_core::PrivilegeClass;
 
-use crate::{Error, Object, PolicyMode, Settings, Workload, base, daemon_set, labels, policy};
+use crate::policy::Scope;
+use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, labels, policy, queue};
 
 /// All objects of an installation, as files in the order in which they are applied: a right is never granted before the
 /// policy that limits it.
@@ -72,8 +73,9 @@ impl Manifests {
 }
 
 fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
-    let Settings { installation, prefix, .. } = settings;
-    let classes = classes(workloads);
+    let installation = &settings.installation;
+    let scope = Scope::new(settings);
+    let classes = &scope.classes;
     let each =
         |object: &dyn Fn(PrivilegeClass) -> Object| classes.iter().map(|class| object(*class)).collect();
     let file = |name: &str, about: &str, objects: Vec<Object>| File {
@@ -88,31 +90,29 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
         each(&|class| base::namespace(installation, class).into()),
     )];
     if settings.policy == PolicyMode::Enforced {
-        let rules = policy::rules(prefix);
         files.push(file(
             "02-admission-policy.yaml",
-            &format!("A pod of ours changes only the Node that it runs on, and only keys under `{prefix}/`."),
-            vec![
-                policy::policy(installation, &classes, prefix, rules).into(),
-                policy::binding(installation).into(),
-            ],
+            "A pod of ours changes only the Node that it runs on, and there only what a run writes.",
+            vec![policy::policy(&scope, policy::rules(&scope)).into(), policy::binding(installation).into()],
+        ));
+    }
+    if settings.queue == Queue::Own {
+        files.push(file(
+            "03-flow-schema.yaml",
+            "Our requests wait in a queue of their own. The priority level is that of all installations, and stays when one goes.",
+            vec![queue::priority_level().into(), queue::flow_schema(&scope).into()],
         ));
     }
     files.extend([
         file(
-            "03-service-accounts.yaml",
+            "04-service-accounts.yaml",
             "Their tokens are mounted in the pods of our DaemonSets, and in no other.",
             each(&|class| base::service_account(installation, class).into()),
         ),
         file(
-            "04-cluster-role.yaml",
+            "05-cluster-role.yaml",
             "The one right that a run uses.",
             vec![base::cluster_role(installation).into()],
-        ),
-        file(
-            "05-cluster-role-binding.yaml",
-            "Comes after the policy that limits what it grants.",
-            vec![base::cluster_role_binding(installation, &classes).into()],
         ),
         file(
             "06-network-policies.yaml",
@@ -124,7 +124,13 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
             "On a full node a run waits until there is room.",
             vec![base::priority_class(installation).into()],
         ),
+        file(
+            "08-cluster-role-binding.yaml",
+            "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
+            vec![base::cluster_role_binding(installation, classes).into()],
+        ),
     ]);
+    set_sync_waves(&mut files);
     files.extend(workloads.iter().map(|workload| {
         let objects = vec![daemon_set::daemon_set(workload, settings).into()];
         file(&workload.file_name(), &about_daemon_set(workload, settings), objects)
@@ -150,12 +156,17 @@ fn about_daemon_set(workload: &Workload, settings: &Settings) -> String {
     }
 }
 
-/// The privilege classes that are needed, in order.
-fn classes(workloads: &[Workload]) -> Vec<PrivilegeClass> {
-    [PrivilegeClass::Restricted, PrivilegeClass::Privileged]
-        .into_iter()
-        .filter(|class| workloads.iter().any(|workload| workload.class() == *class))
-        .collect()
+/// Argo CD sorts by kind, and puts rights before policies, but for waves: each file is one, and the DaemonSets are the last, which
+/// needs no annotation.
+fn set_sync_waves(files: &mut [File]) {
+    let mut wave = 0;
+    for file in files.iter_mut().rev() {
+        wave -= 1;
+        for object in &mut file.objects {
+            let annotations = object.metadata_mut().annotations.get_or_insert_default();
+            annotations.insert("argocd.argoproj.io/sync-wave".to_owned(), wave.to_string());
+        }
+    }
 }
 
 fn warnings(settings: &Settings) -> Vec<String> {

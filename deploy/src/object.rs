@@ -5,6 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
@@ -36,6 +37,12 @@ macro_rules! kinds {
                     $(Self::$kind(object) => &object.metadata,)+
                 }
             }
+
+            pub(crate) fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &mut object.metadata,)+
+                }
+            }
         }
 
         $(impl From<$kind> for Object {
@@ -50,6 +57,8 @@ kinds! {
     Namespace,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
+    PriorityLevelConfiguration,
+    FlowSchema,
     ServiceAccount,
     ClusterRole,
     ClusterRoleBinding,

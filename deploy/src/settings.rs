@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use node_annotator_core::{DoneMark, Prefix, Selection};
 
+use crate::policy::Scope;
 use crate::syntax::{is_dns_subdomain, is_image_reference, is_label_key, is_label_value};
-use crate::{Error, Installation, policy, workload};
+use crate::{Error, Installation, foreign_prefix, policy, workload};
 
 /// The image of this version, from whatever registry the nodes ask by default.
 pub const DEFAULT_IMAGE: &str = concat!("node-annotator:", env!("CARGO_PKG_VERSION"));
@@ -21,6 +22,8 @@ pub struct Settings {
     pub selection: Selection,
     /// The namespace of all keys.
     pub prefix: Prefix,
+    /// Whether a prefix is taken that belongs to a product which trusts its keys on Nodes.
+    pub allow_foreign_prefix: bool,
     /// What the done label says, and so which nodes are done.
     pub mark: DoneMark,
     /// The namespace, and with it the names of all objects.
@@ -45,6 +48,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
+    /// Where our requests wait at the API server.
+    pub queue: Queue,
     /// The command that makes these manifests, for the first line of each file.
     pub command: String,
 }
@@ -55,6 +60,7 @@ impl Settings {
         Self {
             selection,
             prefix: Prefix::default(),
+            allow_foreign_prefix: false,
             mark: DoneMark::default(),
             installation: Installation::default(),
             image: DEFAULT_IMAGE.to_owned(),
@@ -66,6 +72,7 @@ impl Settings {
             host_network: false,
             environment: BTreeMap::new(),
             policy: PolicyMode::default(),
+            queue: Queue::default(),
             command: "cargo xtask gen-manifests".to_owned(),
         }
     }
@@ -78,10 +85,17 @@ impl Settings {
         if let Some(name) = self.image_pull_secrets.iter().find(|name| !is_dns_subdomain(name)) {
             return Err(Error::ImagePullSecret(name.clone()));
         }
+        let owner = foreign_prefix::owner(&self.prefix).filter(|_| !self.allow_foreign_prefix);
+        if let Some(owner) = owner {
+            return Err(Error::ForeignPrefix { prefix: self.prefix.clone(), owner });
+        }
         self.check_node_selector()?;
         self.check_environment()?;
         self.selection.iter().try_for_each(workload::check)?;
-        policy::check_number_of_keys(&self.selection)
+        match self.policy {
+            PolicyMode::Enforced => policy::check_number_of_keys(&Scope::new(self)),
+            PolicyMode::Omitted => Ok(()),
+        }
     }
 
     fn check_environment(&self) -> Result<(), Error> {
@@ -136,6 +150,16 @@ pub enum PolicyMode {
     Enforced,
     /// There is no policy: the token of any pod may change the metadata and spec of every node.
     Omitted,
+}
+
+/// Where our requests wait at the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Queue {
+    /// In one of their own, which is part of the manifests.
+    #[default]
+    Own,
+    /// In that of all service accounts.
+    Shared,
 }
 
 /// When the kubelet pulls the image.

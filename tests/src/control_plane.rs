@@ -103,6 +103,18 @@ impl ControlPlane {
         client(Kubeconfig::from_yaml(&text).map_err(|error| anyhow!(error))?).await
     }
 
+    /// A client of an administrator who acts as somebody else, in these groups and no other.
+    pub async fn client_as(&self, user: &str, groups: &[&str]) -> Result<Client> {
+        let mut read = Kubeconfig::read_from(self.kubeconfig()).map_err(|error| anyhow!(error))?;
+        for entry in &mut read.auth_infos {
+            if let Some(info) = &mut entry.auth_info {
+                info.impersonate = Some(user.to_owned());
+                info.impersonate_groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
+            }
+        }
+        client(read).await
+    }
+
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.launch.files.kubeconfig(User::Admin)

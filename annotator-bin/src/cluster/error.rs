@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::core::Status;
 use node_annotator_core::error::chain;
 use node_annotator_core::fact::clean;
+use node_annotator_deploy::policy::TOO_SOON;
 
 use super::causes;
 use crate::trouble::Trouble;
@@ -188,6 +189,8 @@ fn status_reason(status: &Status) -> Reason {
     match status.code {
         // The client library says so of an answer that is no Status.
         404 if status.reason == "Failed to parse error data" => Reason::Foreign,
+        // Our own policy, which holds every writer to its pace.
+        _ if status.message.contains(TOO_SOON) => Reason::Busy,
         400..=499 if names_admission(&status.message) => Reason::Refused,
         401 => Reason::Unauthorized,
         403 => Reason::Forbidden,

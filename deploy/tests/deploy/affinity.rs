@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn label_affinity_and_policy_have_one_prefix((all, settings, runs, _) in case()) {
+    fn what_is_written_or_waited_for_is_allowed((_, settings, runs, _) in case()) {
         let manifests = Manifests::new(&settings).unwrap();
         let policy = manifests
             .objects()
@@ -262,23 +262,30 @@ proptest! {
                 _ => None,
             })
             .unwrap();
-        let variable = policy.variables.iter().flatten().find(|variable| variable.name == "prefix").unwrap();
-        let allowed = variable.expression.trim_matches('\'');
-        prop_assert_eq!(allowed, settings.prefix.key_start());
+        let listed = |name: &str| -> Vec<String> {
+            let variable = policy.variables.iter().flatten().find(|variable| variable.name == name).unwrap();
+            let keys = variable.expression.split('\'').skip(1).step_by(2);
+            keys.filter(|key| key.contains('/')).map(str::to_owned).collect()
+        };
+        let (labels, annotations) = (listed("labels"), listed("annotations"));
 
+        let selected: Vec<_> = settings.selection.iter().collect();
         for run in &runs {
-            let plan = run.plan(&all, &settings.prefix);
-            for key in plan.labels().keys().chain(plan.annotations().keys()) {
-                prop_assert!(key.starts_with(allowed), "{} is written and not allowed", key);
+            let plan = run.plan(&selected, &settings.prefix);
+            for key in plan.labels().keys() {
+                prop_assert!(labels.contains(key), "{} is written and not allowed", key);
+            }
+            for key in plan.annotations().keys() {
+                prop_assert!(annotations.contains(key), "{} is written and not allowed", key);
             }
         }
         for daemon_set in manifests.daemon_sets() {
             for term in terms(daemon_set) {
                 let first = &term.match_expressions.as_ref().unwrap()[0];
-                prop_assert!(first.key.starts_with(allowed), "{} is waited for and not allowed", first.key);
+                prop_assert!(labels.contains(&first.key), "{} is waited for and not allowed", first.key);
             }
             let args = pod(daemon_set).containers[0].args.as_ref().unwrap();
-            let prefix = format!("--prefix={}", allowed.trim_end_matches('/'));
+            let prefix = format!("--prefix={}", settings.prefix);
             prop_assert!(args.contains(&prefix), "{:?}", args);
         }
     }

@@ -4,4 +4,5 @@ mod affinity;
 mod fakes;
 mod folder;
 mod manifests;
+mod policy;
 mod yaml;

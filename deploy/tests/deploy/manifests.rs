@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use node_annotator_core::{Collector, Registry, Selection};
 use node_annotator_deploy::{
-    ImagePullPolicy, Layout, Manifests, Object, PolicyMode, Settings, labels, policy,
+    ImagePullPolicy, Layout, Manifests, Object, PolicyMode, Queue, Settings, labels, policy,
 };
 
 use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, NIC, OS, PTR, leaked, named, settings};
@@ -22,6 +22,10 @@ fn pod(settings: &Settings, name: &str) -> (String, PodSpec) {
         .unwrap_or_else(|| panic!("there is no DaemonSet {name}"));
     let spec = daemon_set.spec.as_ref().unwrap();
     (daemon_set.metadata.namespace.clone().unwrap(), spec.template.spec.clone().unwrap())
+}
+
+fn volumes(pod: &PodSpec) -> Vec<&str> {
+    pod.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect()
 }
 
 fn env(container: &Container) -> Vec<&str> {
@@ -85,11 +89,13 @@ fn a_right_comes_after_the_policy_that_limits_it() {
             "Namespace",
             "ValidatingAdmissionPolicy",
             "ValidatingAdmissionPolicyBinding",
+            "PriorityLevelConfiguration",
+            "FlowSchema",
             "ServiceAccount",
             "ClusterRole",
-            "ClusterRoleBinding",
             "NetworkPolicy",
             "PriorityClass",
+            "ClusterRoleBinding",
             "DaemonSet",
         ]
     );
@@ -112,7 +118,7 @@ fn patch_of_nodes_is_the_only_right() {
 fn what_a_collector_needs_comes_from_its_declaration() {
     let (namespace, kernel) = pod(&all(), "node-annotator-kernel");
     assert_eq!(namespace, "node-annotator");
-    assert_eq!((kernel.host_network, kernel.volumes), (None, None));
+    assert_eq!((kernel.host_network, volumes(&kernel)), (None, vec!["token"]));
     assert_eq!(env(&kernel.containers[0]), ["NODE_NAME"]);
 
     let (namespace, ptr) = pod(&all(), "node-annotator-ptr");
@@ -121,13 +127,12 @@ fn what_a_collector_needs_comes_from_its_declaration() {
 
     let (namespace, nic) = pod(&all(), "node-annotator-nic");
     assert_eq!(namespace, "node-annotator-privileged");
-    assert_eq!((nic.host_network, nic.volumes), (Some(true), None));
+    assert_eq!((nic.host_network, volumes(&nic)), (Some(true), vec!["token"]));
 
     let (namespace, os) = pod(&all(), "node-annotator-os");
     assert_eq!(namespace, "node-annotator-privileged");
     assert_eq!(os.host_network, None);
-    let sources: Vec<_> =
-        os.volumes.iter().flatten().map(|volume| volume.host_path.clone().unwrap()).collect();
+    let sources: Vec<_> = os.volumes.iter().flatten().filter_map(|volume| volume.host_path.clone()).collect();
     let sources: Vec<_> =
         sources.iter().map(|host| (host.path.as_str(), host.type_.as_deref().unwrap())).collect();
     assert_eq!(
@@ -135,7 +140,8 @@ fn what_a_collector_needs_comes_from_its_declaration() {
         [("/etc", "Directory"), ("/etc/machine-id", "File"), ("/usr/lib/modules", "Directory")]
     );
     assert!(os.containers[0].args.as_ref().unwrap().contains(&"--host-mount=/host".to_owned()));
-    for mount in os.containers[0].volume_mounts.iter().flatten() {
+    let mounts = os.containers[0].volume_mounts.iter().flatten();
+    for mount in mounts.filter(|mount| mount.name != "token") {
         assert_eq!(mount.read_only, Some(true), "{}", mount.mount_path);
         assert!(mount.mount_path.starts_with("/host/"), "{}", mount.mount_path);
     }
@@ -170,7 +176,11 @@ fn the_policy_binds_exactly_the_namespaces_that_there_are() {
     };
     let (names, condition) = namespaces(&settings(&[&KERNEL]));
     assert_eq!(names, ["node-annotator"]);
-    assert!(condition.ends_with("group in ['system:serviceaccounts:node-annotator'])"), "{condition}");
+    assert_eq!(
+        condition,
+        "request.userInfo.?groups.orValue([]).exists(group, group in ['system:serviceaccounts:node-annotator'])\n\
+         || request.userInfo.?username.orValue('').startsWith('system:serviceaccount:node-annotator:')"
+    );
 
     let settings = Settings { installation: "facts".parse().unwrap(), ..all() };
     let (names, condition) = namespaces(&settings);
@@ -190,12 +200,14 @@ fn a_second_installation_shares_no_cluster_object_with_the_first() {
     };
     let first = cluster_objects(&all());
     let second = cluster_objects(&Settings { installation: "facts".parse().unwrap(), ..all() });
-    assert!(first.iter().all(|object| !second.contains(object)), "{first:?} {second:?}");
+    let shared: Vec<_> = first.iter().filter(|object| second.contains(object)).collect();
+    // The one queue for all of them, which no uninstalling takes away.
+    assert_eq!(shared, ["PriorityLevelConfiguration/node-annotator"]);
 }
 
 #[test]
 fn rules_have_distinct_ids_and_messages_on_one_line() {
-    let rules = policy::rules(&node_annotator_core::Prefix::default());
+    let rules = policy::rules(&policy::Scope::new(&all()));
     let ids: std::collections::BTreeSet<_> = rules.iter().map(|rule| rule.id).collect();
     assert_eq!(ids.len(), rules.len());
     for rule in &rules {
@@ -206,6 +218,10 @@ fn rules_have_distinct_ids_and_messages_on_one_line() {
 #[test]
 fn every_object_has_the_recommended_labels_and_no_selector_has_the_version() {
     for object in Manifests::new(&all()).unwrap().objects() {
+        if let Object::PriorityLevelConfiguration(level) = object {
+            assert!(!level.metadata.labels.as_ref().unwrap().contains_key(labels::PART_OF));
+            continue;
+        }
         let found = object.metadata().labels.clone().unwrap();
         for key in [labels::NAME, labels::COMPONENT, labels::PART_OF, labels::VERSION, labels::MANAGED_BY] {
             assert!(found.contains_key(key), "{} lacks {key}", object.kind());
@@ -249,6 +265,17 @@ fn without_a_policy_every_file_warns() {
 }
 
 #[test]
+fn there_is_a_queue_unless_it_is_refused() {
+    let kinds = |settings: &Settings| -> Vec<&str> {
+        let manifests = Manifests::new(settings).unwrap();
+        let kinds: Vec<_> = manifests.objects().map(Object::kind).collect();
+        kinds.into_iter().filter(|kind| ["FlowSchema", "PriorityLevelConfiguration"].contains(kind)).collect()
+    };
+    assert_eq!(kinds(&all()), ["PriorityLevelConfiguration", "FlowSchema"]);
+    assert!(kinds(&Settings { queue: Queue::Shared, ..all() }).is_empty());
+}
+
+#[test]
 fn left_over_daemon_sets_are_deleted_and_no_others() {
     let commands = |settings: &Settings| Manifests::new(settings).unwrap().prune_commands().to_vec();
     assert_eq!(
@@ -287,6 +314,7 @@ fn bad_input_is_refused() {
             refusal(&Settings { image: "two words".to_owned(), ..all() }),
             refusal(&Settings { image: String::new(), ..all() }),
             refusal(&Settings { image_pull_secrets: vec!["Not a name".to_owned()], ..all() }),
+            refusal(&Settings { prefix: "network.cilium.io".parse().unwrap(), ..all() }),
             refusal(&with_selector("a b", "c")),
             refusal(&with_selector("a", "b/c")),
             refusal(&with_selector("kubernetes.io/os", "windows")),
@@ -300,6 +328,8 @@ fn bad_input_is_refused() {
         .join("\n\n")
     );
     assert!(Manifests::new(&with_selector("kubernetes.io/os", "linux")).is_ok());
+    let insisting = Settings { prefix: "cilium.io".parse().unwrap(), allow_foreign_prefix: true, ..all() };
+    assert!(Manifests::new(&insisting).is_ok());
     // Facts of one collector may decide where another runs.
     assert!(Manifests::new(&with_selector("k8s.haim.dev/cloud", "saved")).is_ok());
 }
@@ -333,10 +363,13 @@ fn collectors_that_no_daemon_set_can_run_are_refused() {
             .join("\n")
     );
     let many: Vec<&'static Collector> =
-        (0..=policy::MAX_LABELS).map(|index| leaked(named(format!("c{index}").leak()))).collect();
+        (0..=policy::MAX_ANNOTATIONS / 4).map(|index| leaked(named(format!("c{index}").leak()))).collect();
     assert_eq!(
         refusal(&settings(&many)),
-        "the selected collectors may write 903 annotations on a node, and the admission policy allows 512\n\
+        "the selected collectors may write 1028 annotations on a node, and the admission policy lists 1024 at most\n\
          hint: select fewer collectors"
     );
+    assert!(Manifests::new(&settings(&many[1..])).is_ok());
+    let settings = Settings { policy: PolicyMode::Omitted, ..settings(&many) };
+    assert!(Manifests::new(&settings).is_ok(), "nothing lists them");
 }

@@ -8,8 +8,8 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// Who a patch says it is, as a field manager.
-pub(super) const MANAGER: &str = "attacker";
+/// Who a patch says it is, as a field manager: whoever else is named is refused for that alone.
+pub(super) const MANAGER: &str = node_annotator_deploy::policy::FIELD_MANAGER;
 
 /// The ways to send a change of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::attempt::{Case, Expected, PatchType, in_types};
 use super::refusals::{
-    ANNOTATION_COUNT, CONFLICT, FOREIGN_ANNOTATION, FOREIGN_LABEL, LABEL_COUNT, OPT_OUT, OWN_NODE, OWNERSHIP,
-    SPEC, TOTAL_SIZE, VALUE_SIZE,
+    ANNOTATIONS, ANNOTATIONS_KEPT, CLAIMS, CONFLICT, CONFLICT_WITH_RUN, LABELS, LABELS_KEPT, OWN_NODE,
+    OWNERSHIP, SPEC, TOO_SOON,
 };
-use super::stage::{POD, POD_OPTED_OUT};
+use super::stage::{POD, POD_BUSY, POD_OPTED_OUT};
 use crate::support::key;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -18,21 +18,21 @@ pub(super) fn label(name: &str, value: &str) -> Value {
     json!({"metadata": {"labels": {name: value}}})
 }
 
-fn annotation(name: &str, value: &str) -> Value {
+pub(super) fn annotation(name: &str, value: &str) -> Value {
     json!({"metadata": {"annotations": {name: value}}})
 }
 
-/// Facts under other names than those of collectors, so that no DaemonSet takes an interest.
+/// What a run can write, as long as it can be.
 pub(super) fn own() -> Value {
     json!({"metadata": {
-        "annotations": {key("forged"): "anything", key("forged.more"): "x".repeat(4096)},
-        "labels": {key("forged"): "saved"},
+        "annotations": {key("kernel"): "x".repeat(1024), key("cpu-model.error"): "x".repeat(512)},
+        "labels": {key("kernel"): "saved"},
     }})
 }
 
 pub(super) fn has_own(_: &Value, after: &Value) -> bool {
-    after["metadata"]["annotations"][key("forged")] == "anything"
-        && after["metadata"]["labels"][key("forged")] == "saved"
+    after["metadata"]["annotations"][key("kernel")] == "x".repeat(1024)
+        && after["metadata"]["annotations"][key("cpu-model.error")] == "x".repeat(512)
 }
 
 fn many(map: &str, count: usize, value: &str) -> Value {
@@ -47,27 +47,26 @@ fn changes() -> Vec<Case> {
     let taint = json!([{"key": "example.com/mine", "value": "yes", "effect": "NoExecute"}]);
     let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": "n2", "uid": "0"}]);
     let rows = [
-        ("keys of ours", "n1", own(), Expected::Done(has_own)),
-        ("keys of ours on another node", "n2", own(), refused(OWN_NODE)),
-        ("a new label", "n1", label("example.com/mine", "x"), refused(FOREIGN_LABEL)),
-        ("a label without a prefix", "n1", label("mine", "x"), refused(FOREIGN_LABEL)),
-        ("a role", "n1", label("node-role.kubernetes.io/k8s.haim.dev", ""), refused(FOREIGN_LABEL)),
-        ("our prefix as a beginning", "n1", label("k8s.haim.dev.evil/kernel", "x"), refused(FOREIGN_LABEL)),
-        ("our prefix as an end", "n1", label("evil-k8s.haim.dev/kernel", "x"), refused(FOREIGN_LABEL)),
-        ("a domain under our prefix", "n1", label("evil.k8s.haim.dev/kernel", "x"), refused(FOREIGN_LABEL)),
-        ("our prefix without a slash", "n1", label("k8s.haim.dev", "x"), refused(FOREIGN_LABEL)),
-        ("a new annotation", "n1", annotation("example.com/mine", "x"), refused(FOREIGN_ANNOTATION)),
+        ("an error on another node", "n2", annotation(&key("kernel.error"), "x"), refused(OWN_NODE)),
+        ("a new label", "n1", label("example.com/mine", "x"), refused(LABELS)),
+        ("a label without a prefix", "n1", label("mine", "x"), refused(LABELS)),
+        ("a role", "n1", label("node-role.kubernetes.io/k8s.haim.dev", ""), refused(LABELS)),
+        ("our prefix as a beginning", "n1", label("k8s.haim.dev.evil/kernel", "x"), refused(LABELS)),
+        ("our prefix as an end", "n1", label("evil-k8s.haim.dev/kernel", "x"), refused(LABELS)),
+        ("a domain under our prefix", "n1", label("evil.k8s.haim.dev/kernel", "x"), refused(LABELS)),
+        ("our prefix without a slash", "n1", label("k8s.haim.dev", "x"), refused(LABELS)),
+        ("a new annotation", "n1", annotation("example.com/mine", "x"), refused(ANNOTATIONS)),
         (
             "an annotation with our prefix as a beginning",
             "n1",
             annotation("k8s.haim.dev.evil/kernel", "x"),
-            refused(FOREIGN_ANNOTATION),
+            refused(ANNOTATIONS),
         ),
         (
             "an annotation with our prefix in capitals",
             "n1",
             annotation("K8S.haim.dev/kernel", "x"),
-            refused(FOREIGN_ANNOTATION),
+            refused(ANNOTATIONS),
         ),
         ("a finalizer", "n1", json!({"metadata": {"finalizers": ["example.com/mine"]}}), refused(OWNERSHIP)),
         ("an owner", "n1", json!({"metadata": {"ownerReferences": owner}}), refused(OWNERSHIP)),
@@ -75,27 +74,92 @@ fn changes() -> Vec<Case> {
         ("cordoning", "n1", json!({"spec": {"unschedulable": true}}), refused(SPEC)),
         ("a provider's id", "n1", json!({"spec": {"providerID": "evil://1"}}), refused(SPEC)),
         ("cordoning another node", "n2", json!({"spec": {"unschedulable": true}}), refused(OWN_NODE)),
-        ("opting out", "n1", label(&key("opt-out"), "yes"), refused(OPT_OUT)),
-        ("opting out without a value", "n1", label(&key("opt-out"), ""), refused(OPT_OUT)),
-        ("an oversized value", "n1", annotation(&key("forged"), &"x".repeat(4097)), refused(VALUE_SIZE)),
+        ("opting out", "n1", label(&key("opt-out"), "yes"), refused(LABELS)),
+        ("opting out without a value", "n1", label(&key("opt-out"), ""), refused(LABELS)),
+        ("the done label of no collector", "n1", label(&key("forged"), "saved"), refused(LABELS)),
+        ("a fact of no collector", "n1", annotation(&key("forged"), "x"), refused(ANNOTATIONS)),
         (
-            "an oversized value in characters of two bytes",
+            "a fact that no collector declares",
             "n1",
-            annotation(&key("forged"), &"ä".repeat(2049)),
-            refused(VALUE_SIZE),
+            annotation(&key("kernel.forged"), "x"),
+            refused(ANNOTATIONS),
         ),
-        ("many values", "n1", many("annotations", 100, &"x".repeat(2048)), refused(TOTAL_SIZE)),
-        ("1,000 annotations", "n1", many("annotations", 1000, "x"), refused(ANNOTATION_COUNT)),
-        ("5,000 labels", "n1", many("labels", 5000, "x"), refused(LABEL_COUNT)),
+        (
+            "an oversized error",
+            "n1",
+            annotation(&key("kernel.error"), &"x".repeat(513)),
+            refused(ANNOTATIONS),
+        ),
+        (
+            "an oversized error in characters of two bytes",
+            "n1",
+            annotation(&key("kernel.error"), &"ä".repeat(257)),
+            refused(ANNOTATIONS),
+        ),
+        ("1,000 annotations", "n1", many("annotations", 1000, "x"), refused(ANNOTATIONS)),
+        ("5,000 labels", "n1", many("labels", 5000, "x"), refused(LABELS)),
     ];
     let mut cases = Vec::new();
     for (what, node, change, expected) in rows {
         cases.extend(in_types(&PatchType::ALL, POD, (what, node, &change), expected));
     }
+    // What a run can write, as a run writes it and in no other way.
+    let (error, own) = (annotation(&key("kernel.error"), "x"), own());
+    cases.extend(in_types(
+        &PatchType::PATCHES,
+        POD,
+        ("all that a run can write", "n1", &own),
+        Expected::Done(has_own),
+    ));
+    cases.extend(in_types(
+        &PatchType::PATCHES,
+        POD,
+        ("the same on another node", "n2", &own),
+        refused(OWN_NODE),
+    ));
+    let applied = [PatchType::Apply, PatchType::ForcedApply];
+    cases.extend(in_types(&applied, POD, ("what a run does not apply", "n1", &error), refused(CLAIMS)));
+    let generation = label(&key("kernel"), "2");
+    let longer = annotation(&key("left-by-others"), &"x".repeat(6000));
+    let others = [&PatchType::PATCHES[..], &[PatchType::ForcedApply]].concat();
+    cases.extend(in_types(
+        &others,
+        POD,
+        ("a generation that was not installed", "n1", &generation),
+        refused(LABELS),
+    ));
+    cases.extend(in_types(
+        &others,
+        POD,
+        ("what somebody else left under our prefix, made longer", "n1", &longer),
+        refused(ANNOTATIONS),
+    ));
+    cases.extend(in_types(
+        &[PatchType::Apply],
+        POD,
+        ("a generation that was not installed", "n1", &generation),
+        Expected::Refused(409, CONFLICT_WITH_RUN),
+    ));
+    let fact = annotation(&key("kernel"), "another");
+    cases.extend(in_types(
+        &PatchType::PATCHES,
+        POD_BUSY,
+        ("one more fact", "busy", &fact),
+        refused(TOO_SOON),
+    ));
+    cases.extend(in_types(
+        &PatchType::PATCHES,
+        POD_BUSY,
+        ("one more error", "busy", &error),
+        refused(TOO_SOON),
+    ));
+    let same = label(&key("kernel"), "saved");
+    let unchanged = Expected::Done(|before, after| before == after);
+    cases.extend(in_types(&PatchType::PATCHES, POD_BUSY, ("the same again", "busy", &same), unchanged));
     // What somebody has applied, the server protects from those who apply without force.
     let rows = [
-        ("the value of a label", label("example.com/pool", "lead"), FOREIGN_LABEL),
-        ("the value of an annotation", annotation("example.com/owner", "me"), FOREIGN_ANNOTATION),
+        ("the value of a label", label("example.com/pool", "lead"), LABELS),
+        ("the value of an annotation", annotation("example.com/owner", "me"), ANNOTATIONS),
         ("a taint", json!({"spec": {"taints": taint}}), SPEC),
     ];
     for (what, change, says) in rows {
@@ -109,36 +173,44 @@ fn changes() -> Vec<Case> {
 /// What apply cannot tell.
 fn removals() -> Vec<Case> {
     let rows = [
-        (
-            "a label away",
-            "n1",
-            POD,
-            json!({"metadata": {"labels": {"example.com/pool": null}}}),
-            FOREIGN_LABEL,
-        ),
+        ("a label away", "n1", POD, json!({"metadata": {"labels": {"example.com/pool": null}}}), LABELS_KEPT),
         (
             "a label away that nobody applied",
             "n1",
             POD,
             json!({"metadata": {"labels": {"kubernetes.io/hostname": null}}}),
-            FOREIGN_LABEL,
+            LABELS_KEPT,
         ),
-        ("all labels away", "n1", POD, json!({"metadata": {"labels": null}}), FOREIGN_LABEL),
+        (
+            "a done label away, so that the run comes again",
+            "n1",
+            POD,
+            json!({"metadata": {"labels": {key("kernel"): null}}}),
+            LABELS_KEPT,
+        ),
+        (
+            "an annotation away that somebody else left under our prefix",
+            "n1",
+            POD,
+            json!({"metadata": {"annotations": {key("left-by-others"): null}}}),
+            ANNOTATIONS_KEPT,
+        ),
+        ("all labels away", "n1", POD, json!({"metadata": {"labels": null}}), LABELS_KEPT),
         (
             "an annotation away",
             "n1",
             POD,
             json!({"metadata": {"annotations": {"example.com/owner": null}}}),
-            FOREIGN_ANNOTATION,
+            ANNOTATIONS_KEPT,
         ),
         (
             "an annotation away that nobody applied",
             "n1",
             POD,
             json!({"metadata": {"annotations": {"node.alpha.kubernetes.io/ttl": null}}}),
-            FOREIGN_ANNOTATION,
+            ANNOTATIONS_KEPT,
         ),
-        ("all annotations away", "n1", POD, json!({"metadata": {"annotations": null}}), FOREIGN_ANNOTATION),
+        ("all annotations away", "n1", POD, json!({"metadata": {"annotations": null}}), ANNOTATIONS_KEPT),
         ("all finalizers away", "n1", POD, json!({"metadata": {"finalizers": null}}), OWNERSHIP),
         ("all owners away", "n1", POD, json!({"metadata": {"ownerReferences": null}}), OWNERSHIP),
         ("all taints away", "n1", POD, json!({"spec": {"taints": null}}), SPEC),
@@ -148,20 +220,27 @@ fn removals() -> Vec<Case> {
             "opted-out",
             POD_OPTED_OUT,
             json!({"metadata": {"labels": {key("opt-out"): null}}}),
-            OPT_OUT,
+            LABELS_KEPT,
         ),
-        ("another reason to opt out", "opted-out", POD_OPTED_OUT, label(&key("opt-out"), "no"), OPT_OUT),
+        ("another reason to opt out", "opted-out", POD_OPTED_OUT, label(&key("opt-out"), "no"), LABELS),
     ];
     let cases = rows.into_iter().flat_map(|(what, node, who, change, says)| {
         in_types(&PatchType::PATCHES, who, (what, node, &change), Expected::Refused(422, says))
     });
-    let own =
-        json!({"metadata": {"annotations": {key("kernel.build"): null}, "labels": {key("forged"): null}}});
+    let less = json!({"metadata": {"annotations": {key("kernel.build"): null}}});
+    let other = json!({"metadata": {"annotations": {key("kernel.build"): null, key("kernel"): "another"}}});
+    let alone = in_types(
+        &PatchType::PATCHES,
+        POD,
+        ("a fact of ours away, of which no time is noted", "n1", &less),
+        Expected::Refused(422, TOO_SOON),
+    );
     cases
+        .chain(alone)
         .chain(in_types(
-            &[PatchType::Merge, PatchType::Strategic],
+            &PatchType::PATCHES,
             POD,
-            ("keys of ours away", "n1", &own),
+            ("a fact of ours away, and another one changed", "n1", &other),
             Expected::Done(|_, after| after["metadata"]["annotations"][key("kernel.build")].is_null()),
         ))
         .collect()

@@ -8,7 +8,11 @@ mod identities;
 mod limits;
 mod managed_fields;
 mod needed;
+mod next_apply;
 mod other_requests;
+mod plans;
+mod queue;
+mod rate;
 mod refusals;
 mod stage;
 mod tricks;
@@ -21,7 +25,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt as _};
 use node_annotator_tests::wait;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::support::{NAMESPACE, key, wait_for_label};
@@ -34,7 +38,7 @@ async fn a_stolen_token_changes_keys_of_ours_on_its_own_node_and_nothing_else() 
     let n1 = stage.node("n1").await?;
     let cases = with_our_rights(&n1);
     let mut failures = try_all(&stage, &cases).await?;
-    let limits = limits::cases(&n1);
+    let limits = limits::cases();
     failures.extend(try_all(&stage, &limits).await?);
 
     stage.grant_wide_rights().await?;
@@ -77,10 +81,9 @@ fn with_our_rights(n1: &Value) -> Vec<Case> {
 
 /// Not at once: the API server remembers for about ten seconds whom it has let in.
 async fn a_token_ends_with_its_pod(stage: &Stage) -> Result<()> {
-    let pod = stage.add_pod(NAMESPACE, "node-annotator", "n1").await?;
-    let client = stage.client(NAMESPACE, "node-annotator", Some(&pod)).await?;
-    let change = json!({"metadata": {"labels": {key("forged"): "x"}}});
-    let attempt = Attempt::patch(PatchType::Merge, "n1", &change);
+    let pod = stage::add_pod(&stage.cluster, NAMESPACE, "node-annotator", "n1").await?;
+    let client = stage::client(&stage.cluster, NAMESPACE, "node-annotator", Some(&pod)).await?;
+    let attempt = Attempt::patch(PatchType::Merge, "n1", &changes::own());
     let answer = attempt.send(&client, true).await?;
     ensure!(answer.code == 200, "{answer}");
 

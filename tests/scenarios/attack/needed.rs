@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
-use node_annotator_core::PrivilegeClass;
-use node_annotator_deploy::policy::{self, Rule};
+use kube::Client;
+use node_annotator_deploy::policy::{self, Rule, Scope};
 use node_annotator_tests::wait;
 use serde_json::json;
 
@@ -19,9 +19,8 @@ async fn without_any_one_condition_of_the_policy_something_comes_out_otherwise()
     stage.grant_wide_rights().await?;
     let (n1, n2) = (stage.node("n1").await?, stage.node("n2").await?);
     let cases = [with_our_rights(&n1), with_wide_rights::cases(&n1, &n2)].concat();
-    let settings = settings();
-    let classes = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
-    let rules = policy::rules(&settings.prefix);
+    let scope = Scope::new(&settings());
+    let rules = policy::rules(&scope);
     let mut version = 0;
     for (index, rule) in rules.iter().enumerate() {
         let guarded: Vec<_> = cases.iter().filter(|case| is_refused_by(case, rule)).collect();
@@ -29,10 +28,11 @@ async fn without_any_one_condition_of_the_policy_something_comes_out_otherwise()
             version += 1;
             let mut rules = rules.clone();
             rules.splice(index..=index, weaker);
-            rules.push(mark(version));
-            let policy = policy::policy(&settings.installation, &classes, &settings.prefix, rules);
+            // The first that refuses is the one that tells.
+            rules.insert(0, mark(version));
+            let policy = policy::policy(&scope, rules);
             stage.cluster.apply(&policy).await?;
-            wait_until_in_force(&stage, version).await?;
+            wait_until_in_force(stage.attacker(POD)?, "n1", version).await?;
             let changed = what_differs(&stage, &guarded).await?;
             let text = format!("{}, without {without}", rule.id);
             ensure!(!changed.is_empty(), "{text}: all {} attempts are refused as before", guarded.len());
@@ -44,7 +44,7 @@ async fn without_any_one_condition_of_the_policy_something_comes_out_otherwise()
 }
 
 /// Refuses one label: a policy is in force a moment after it was stored, and this tells which one is.
-fn mark(version: usize) -> Rule {
+pub(super) fn mark(version: usize) -> Rule {
     Rule {
         id: "mark",
         expression: format!("!('{}' in variables.newLabels)", mark_label(version)),
@@ -56,11 +56,11 @@ fn mark_label(version: usize) -> String {
     key(&format!("version-{version}"))
 }
 
-async fn wait_until_in_force(stage: &Stage, version: usize) -> Result<()> {
+pub(super) async fn wait_until_in_force(client: &Client, node: &str, version: usize) -> Result<()> {
     let label = json!({"metadata": {"labels": {mark_label(version): "x"}}});
-    let attempt = Attempt::patch(PatchType::Merge, "n1", &label);
-    wait::until_within(Duration::from_secs(20), "a weaker policy to be in force", async || {
-        let answer = stage.send_as(POD, &attempt, true).await?;
+    let attempt = Attempt::patch(PatchType::Merge, node, &label);
+    wait::until_within(Duration::from_secs(20), "another policy to be in force", async || {
+        let answer = attempt.send(client, true).await?;
         if answer.message.ends_with(&mark(version).message) { Ok(()) } else { Err(anyhow!("{answer}")) }
     })
     .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
@@ -13,7 +14,7 @@ use node_annotator_deploy::{Layout, Settings};
 use node_annotator_tests::{Cluster, NodeSpec, Options, wait};
 use serde_json::{Value, json};
 
-use super::attempt::{Answer, Attempt, Case, Expected, PatchType};
+use super::attempt::{Answer, Attempt, Case, Expected, MANAGER, PatchType};
 use crate::support::{self, COLLECTORS, NAMESPACE, key, node_of, wait_for_label};
 
 /// The namespace of the collectors that need the host's network.
@@ -27,10 +28,18 @@ pub(super) const PRIVILEGED_POD: &str = "a privileged pod of ours on n1";
 pub(super) const POD_ELSEWHERE: &str = "a pod of ours on n2";
 /// Its node has the opt-out label.
 pub(super) const POD_OPTED_OUT: &str = "a pod of ours on the opted-out node";
-/// Its node has as many field managers as a Node may have.
+/// Its node has more field managers than the API server keeps apart.
 pub(super) const POD_CROWDED: &str = "a pod of ours on the crowded node";
+/// By the record of its node a run has just written there, and will have for a long time.
+pub(super) const POD_BUSY: &str = "a pod of ours on a node that was written a moment ago";
 /// Its node was deleted, and another one has the name now.
 pub(super) const POD_OF_OLD_NODE: &str = "a pod of ours on a node that was replaced";
+/// Its token was made before its node was there, and has the node's name alone.
+pub(super) const POD_BEFORE_NODE: &str = "a pod of ours that was there before its node";
+/// Made by somebody who may make tokens in our namespace.
+pub(super) const BOUND_TO_NODE: &str = "our account with a token that is bound to n1 and to no pod";
+/// Somebody who may impersonate accounts, and names another group.
+pub(super) const IMPERSONATOR: &str = "somebody who impersonates our account without its groups";
 /// As `kubectl create token` makes it.
 pub(super) const UNBOUND: &str = "our account with a token that is bound to no pod";
 /// Another account of our namespace that was given our role by mistake, in a pod on `n1`.
@@ -89,8 +98,11 @@ subjects:
 - {kind: ServiceAccount, name: sibling, namespace: node-annotator}
 ";
 
-/// How many managers the policy allows on a Node.
-const MANAGERS: usize = node_annotator_deploy::policy::MAX_MANAGERS;
+/// More than the API server keeps apart, of those who do not apply.
+const MANAGERS: usize = 15;
+
+/// Something about a node that is not for everybody.
+pub(super) const PROVIDER_ID: &str = "cloud:///zone-a/machine-of-n2";
 
 pub(super) struct Stage {
     pub(super) cluster: Cluster,
@@ -108,7 +120,7 @@ impl Stage {
         let cluster = Cluster::start(Options::default()).await?;
         support::install(&cluster, &settings()).await?;
         cluster.apply_yaml(MISTAKES).await?;
-        for name in ["n1", "n2", "crowded", "replaced"] {
+        for name in ["n1", "n2", "busy", "crowded", "replaced"] {
             support::add_settled(&cluster, machine(name)).await?;
         }
         support::add_settled(&cluster, machine("opted-out").label(&key("opt-out"), "yes")).await?;
@@ -116,24 +128,40 @@ impl Stage {
         stage.settle().await?;
 
         stage.furnish().await?;
+        let early = add_pod(&stage.cluster, NAMESPACE, "node-annotator", "late").await?;
+        stage.attackers.insert(
+            POD_BEFORE_NODE,
+            client(&stage.cluster, NAMESPACE, "node-annotator", Some(&early)).await?,
+        );
         for (who, namespace, account, node) in [
             (POD, NAMESPACE, "node-annotator", "n1"),
             (PRIVILEGED_POD, PRIVILEGED, "node-annotator", "n1"),
             (POD_ELSEWHERE, NAMESPACE, "node-annotator", "n2"),
             (POD_OPTED_OUT, NAMESPACE, "node-annotator", "opted-out"),
             (POD_CROWDED, NAMESPACE, "node-annotator", "crowded"),
+            (POD_BUSY, NAMESPACE, "node-annotator", "busy"),
             (POD_OF_OLD_NODE, NAMESPACE, "node-annotator", "replaced"),
             (SIBLING, NAMESPACE, "sibling", "n1"),
             (NO_RIGHTS, NAMESPACE, "default", "n1"),
             (STRANGER, "elsewhere", "default", "n1"),
             (LOOK_ALIKE, "node-annotator-evil", "default", "n1"),
         ] {
-            let pod = stage.add_pod(namespace, account, node).await?;
-            stage.attackers.insert(who, stage.client(namespace, account, Some(&pod)).await?);
+            let pod = add_pod(&stage.cluster, namespace, account, node).await?;
+            stage.attackers.insert(who, client(&stage.cluster, namespace, account, Some(&pod)).await?);
         }
         for (who, account) in [(UNBOUND, "node-annotator"), (SIBLING_UNBOUND, "sibling")] {
-            stage.attackers.insert(who, stage.client(NAMESPACE, account, None).await?);
+            stage.attackers.insert(who, client(&stage.cluster, NAMESPACE, account, None).await?);
         }
+        let n1 = stage.cluster.node("n1").await?;
+        let bound = bound_to("Node", &n1.metadata);
+        stage.attackers.insert(
+            BOUND_TO_NODE,
+            client_bound(&stage.cluster, NAMESPACE, "node-annotator", Some(bound)).await?,
+        );
+        let user = format!("system:serviceaccount:{NAMESPACE}:node-annotator");
+        let impersonator = stage.cluster.control_plane().client_as(&user, &["developers"]).await?;
+        stage.attackers.insert(IMPERSONATOR, impersonator);
+        support::add_settled(&stage.cluster, machine("late")).await?;
         stage.replace_node("replaced").await?;
         stage.settle().await?;
         stage.wait_until_in_force().await?;
@@ -147,7 +175,12 @@ impl Stage {
 
     /// Sends an attempt of one of the attackers.
     pub(super) async fn send_as(&self, who: &str, attempt: &Attempt, dry_run: bool) -> Result<Answer> {
-        attempt.send(self.attackers.get(who).with_context(|| format!("nobody is {who}"))?, dry_run).await
+        attempt.send(self.attacker(who)?, dry_run).await
+    }
+
+    /// The client of one of the attackers.
+    pub(super) fn attacker(&self, who: &str) -> Result<&Client> {
+        self.attackers.get(who).with_context(|| format!("nobody is {who}"))
     }
 
     /// A Node as it is stored.
@@ -170,7 +203,11 @@ impl Stage {
         let mut node: Node = serde_json::from_value(before.clone())?;
         node.metadata.resource_version = None;
         let nodes: Api<Node> = Api::all(self.cluster.client());
-        nodes.replace(&node.name_any(), &PostParams::default(), &node).await?;
+        let name = node.name_any();
+        nodes.replace(&name, &PostParams::default(), &node).await?;
+        // Whose fields they are as well: restoring them made them the administrator's.
+        let record = json!({"metadata": {"managedFields": before["metadata"]["managedFields"]}});
+        nodes.patch(&name, &PatchParams::default(), &Patch::Merge(record)).await?;
         Ok(())
     }
 
@@ -184,46 +221,9 @@ impl Stage {
         Ok(())
     }
 
-    /// A pod that does nothing but being there.
-    pub(super) async fn add_pod(&self, namespace: &str, account: &str, node: &str) -> Result<Pod> {
-        let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-        let pod = json!({
-            "metadata": {"generateName": "stolen-"},
-            "spec": {
-                "nodeName": node,
-                "serviceAccountName": account,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [
-                    {"name": "pod", "image": "none", "command": ["sleep", "3600"], "securityContext": restricted},
-                ],
-            },
-        });
-        let pods: Api<Pod> = Api::namespaced(self.cluster.client(), namespace);
-        pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
-            .await
-            .context("cannot create a pod")
-    }
-
-    /// Somebody with an account's token, bound to a pod or to nothing.
-    pub(super) async fn client(&self, namespace: &str, account: &str, pod: Option<&Pod>) -> Result<Client> {
-        let bound = pod.map(|pod| BoundObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
-        });
-        let spec = TokenRequestSpec { bound_object_ref: bound, ..TokenRequestSpec::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.cluster.client(), namespace);
-        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
-        self.cluster.client_with_token(&answer.status.context("no token in the answer")?.token).await
-    }
-
     /// Waits until nothing of ours runs on any node.
     async fn settle(&self) -> Result<()> {
-        for node in ["n1", "n2", "crowded", "replaced"] {
+        for node in ["n1", "n2", "busy", "crowded", "replaced"] {
             for collector in COLLECTORS {
                 wait_for_label(&self.cluster, node, &key(collector)).await?;
             }
@@ -253,18 +253,33 @@ impl Stage {
         for name in ["n1", "n2"] {
             nodes.patch(name, &parameters, &Patch::Apply(&foreign)).await?;
         }
-        let applied =
-            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"labels": {key("applied"): "by-hand"}}});
-        nodes.patch("n1", &PatchParams::apply("operator"), &Patch::Apply(&applied)).await?;
-        for index in 0.. {
-            let parameters = PatchParams::apply(&format!("manager-{index}")).force();
+        let identity = json!({"spec": {"providerID": PROVIDER_ID}});
+        nodes.patch("n2", &PatchParams::default(), &Patch::Merge(&identity)).await?;
+        // Under our prefix too: a fact, and what no version has ever written.
+        let applied = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"annotations": {
+                key("kernel"): "by-hand", key("left-by-others"): "x".repeat(5000),
+            }},
+        });
+        nodes.patch("n1", &PatchParams::apply("operator").force(), &Patch::Apply(&applied)).await?;
+        let only = json!({"metadata": {"annotations": {key("cpu-model"): "by-hand"}}});
+        let by_hand = PatchParams { field_manager: Some("by-hand".to_owned()), ..PatchParams::default() };
+        nodes.patch("n1", &by_hand, &Patch::Merge(&only)).await?;
+        let mut busy = self.node("busy").await?;
+        let record = busy["metadata"]["managedFields"].as_array_mut().context("no record")?;
+        let of_run = record.iter_mut().find(|entry| entry["manager"] == MANAGER);
+        of_run.context("no run has written")?["time"] = json!("2099-01-01T00:00:00Z");
+        // Times alone are not stored.
+        let later = json!({"metadata": {"managedFields": record, "labels": {"example.com/pool": "gold"}}});
+        nodes.patch("busy", &PatchParams::default(), &Patch::Merge(&later)).await?;
+        for index in 0..MANAGERS {
+            let name = format!("manager-{index}");
             let labels: BTreeMap<_, _> =
                 (0..20).map(|label| (format!("example.com/{index}-{label}"), "x")).collect();
-            let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"labels": labels}});
-            let node = nodes.patch("crowded", &parameters, &Patch::Apply(&object)).await?;
-            if node.metadata.managed_fields.is_some_and(|managers| managers.len() >= MANAGERS) {
-                break;
-            }
+            let labels = json!({"metadata": {"labels": labels}});
+            let parameters = PatchParams { field_manager: Some(name), ..PatchParams::default() };
+            nodes.patch("crowded", &parameters, &Patch::Merge(&labels)).await?;
         }
         Ok(())
     }
@@ -280,8 +295,7 @@ impl Stage {
 
     /// The policy and the rights are in force a moment after they were stored.
     async fn wait_until_in_force(&self) -> Result<()> {
-        let own = json!({"metadata": {"labels": {key("probe"): "x"}}});
-        let attempt = Attempt::patch(PatchType::Merge, "n1", &own);
+        let attempt = Attempt::patch(PatchType::Merge, "n1", &super::changes::own());
         for who in [POD, PRIVILEGED_POD, SIBLING, STRANGER, LOOK_ALIKE] {
             self.wait_for(who, &attempt, Expected::Done(|_, _| true)).await?;
         }
@@ -296,6 +310,58 @@ impl Stage {
             if expected.fits(&answer) { Ok(()) } else { Err(anyhow::anyhow!("{answer}")) }
         })
         .await
+    }
+}
+
+/// A pod that does nothing but being there.
+pub(super) async fn add_pod(cluster: &Cluster, namespace: &str, account: &str, node: &str) -> Result<Pod> {
+    let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    let pod = json!({
+        "metadata": {"generateName": "stolen-"},
+        "spec": {
+            "nodeName": node,
+            "serviceAccountName": account,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {"name": "pod", "image": "none", "command": ["sleep", "3600"], "securityContext": restricted},
+            ],
+        },
+    });
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), namespace);
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await.context("cannot create a pod")
+}
+
+/// Somebody with an account's token, bound to a pod or to nothing.
+pub(super) async fn client(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    pod: Option<&Pod>,
+) -> Result<Client> {
+    client_bound(cluster, namespace, account, pod.map(|pod| bound_to("Pod", &pod.metadata))).await
+}
+
+async fn client_bound(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    bound: Option<BoundObjectReference>,
+) -> Result<Client> {
+    let spec = TokenRequestSpec { bound_object_ref: bound, ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+    cluster.client_with_token(&answer.status.context("no token in the answer")?.token).await
+}
+
+fn bound_to(kind: &str, metadata: &ObjectMeta) -> BoundObjectReference {
+    BoundObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(kind.to_owned()),
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Case, Expected, PatchType, in_types};
-use super::refusals::{FOREIGN_LABEL, OWNERSHIP};
+use super::refusals::{LABELS, LABELS_KEPT, OWNERSHIP};
 use super::stage::POD;
 use crate::support::key;
 
@@ -21,8 +21,8 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "all labels replaced, by a directive",
             PatchType::Strategic,
-            json!({"metadata": {"labels": {"$patch": "replace", key("forged"): "x"}}}),
-            refused(FOREIGN_LABEL),
+            json!({"metadata": {"labels": {"$patch": "replace", key("kernel"): "saved"}}}),
+            refused(LABELS_KEPT),
         ),
         case(
             "a finalizer away, by a directive",
@@ -39,20 +39,20 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "all labels replaced at once",
             PatchType::Json,
-            json!([{"op": "replace", "path": "/metadata/labels", "value": {key("forged"): "x"}}]),
-            refused(FOREIGN_LABEL),
+            json!([{"op": "replace", "path": "/metadata/labels", "value": {key("kernel"): "saved"}}]),
+            refused(LABELS_KEPT),
         ),
         case(
             "a label made one of ours",
             PatchType::Json,
             json!([{"op": "move", "from": "/metadata/labels/example.com~1pool", "path": "/metadata/labels/k8s.haim.dev~1pool"}]),
-            refused(FOREIGN_LABEL),
+            refused(LABELS),
         ),
         case(
             "a fact made a label of others",
             PatchType::Json,
             json!([{"op": "copy", "from": "/metadata/labels/k8s.haim.dev~1kernel", "path": "/metadata/labels/gold"}]),
-            refused(FOREIGN_LABEL),
+            refused(LABELS),
         ),
     ];
     cases.extend(in_types(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Case, Expected, PatchType, in_types};
-use super::refusals::{FOREIGN_LABEL, OWN_NODE, UPDATE};
+use super::refusals::{LABELS, OWN_NODE, UPDATE};
 use super::stage::{POD, SIBLING};
 use crate::support::key;
 
@@ -40,6 +40,7 @@ fn cases_of(who: &'static str, n1: &Value, n2: &Value) -> Vec<Case> {
         node
     };
     let labelled = |node, name: &str| with(node, "/metadata/labels", name, json!("x"));
+    let own = |node| with(node, "/metadata/annotations", &key("kernel"), json!("x"));
     let new = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "mine"}});
     let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
     let request = |method, path: &str, body: &Value| Attempt::new(method, path, body.clone());
@@ -48,14 +49,9 @@ fn cases_of(who: &'static str, n1: &Value, n2: &Value) -> Vec<Case> {
             "replacing its own node with a label of others",
             request("PUT", "/api/v1/nodes/n1", &labelled(n1, "example.com/mine")),
             422,
-            FOREIGN_LABEL,
+            LABELS,
         ),
-        (
-            "replacing another node",
-            request("PUT", "/api/v1/nodes/n2", &labelled(n2, &key("forged"))),
-            422,
-            OWN_NODE,
-        ),
+        ("replacing another node", request("PUT", "/api/v1/nodes/n2", &own(n2)), 422, OWN_NODE),
         ("creating a node", request("POST", "/api/v1/nodes", &new), 422, UPDATE),
         ("creating a node by apply", Attempt::patch(PatchType::ForcedApply, "mine", &json!({})), 422, UPDATE),
         ("creating a node by replacing", request("PUT", "/api/v1/nodes/mine", &new), 404, "not found"),
@@ -87,8 +83,8 @@ fn cases_of(who: &'static str, n1: &Value, n2: &Value) -> Vec<Case> {
     cases.push(Case {
         who,
         what: "replacing its own node with a key of ours".to_owned(),
-        attempt: request("PUT", "/api/v1/nodes/n1", &labelled(n1, &key("forged"))),
-        expected: Expected::Done(|_, after| after["metadata"]["labels"][key("forged")] == "x"),
+        attempt: request("PUT", "/api/v1/nodes/n1?fieldManager=node-annotator", &own(n1)),
+        expected: Expected::Done(|_, after| after["metadata"]["annotations"][key("kernel")] == "x"),
     });
     let rows = [
         ("the status", json!({"status": {"capacity": {"example.com/gold": "1000"}}})),

@@ -30,8 +30,8 @@ const DENIALS: [&str; 11] = [
     "denies-finalizer",
     "denies-opt-out",
     "denies-large-value",
-    "denies-many-annotations",
-    "denies-many-labels",
+    "denies-unknown-annotation",
+    "denies-unknown-label",
 ];
 
 /// What it printed, and how it ended.

@@ -41,11 +41,15 @@ async fn kubectl_applies_the_generated_files_without_a_warning_and_only_once() -
         let warnings: Vec<_> =
             said.stderr.lines().filter(|line| !line.contains(ORDER_IS_SET_TWICE)).collect();
         ensure!(warnings.is_empty(), "{warnings:?}");
-        let server_side = format!("kubectl apply --server-side --force-conflicts -f {files}");
+        // The first time after client-side apply it takes over what kubectl has, and then there is nothing to do for anybody.
+        let server_side = format!("kubectl apply --server-side -f {files}");
         ensure_silent(&kubectl, &server_side).await?;
         let first = versions(&kubectl, &folder).await?;
         ensure_silent(&kubectl, &server_side).await?;
         ensure_same(&first, &versions(&kubectl, &folder).await?)?;
+        ensure_silent(&kubectl, &format!("kubectl diff --server-side -f {files}")).await?;
+        ensure_silent(&kubectl, &format!("{server_side} --field-manager another")).await?;
+        ensure_silent(&kubectl, &server_side).await?;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 mod applying;
 mod clash;
 mod kubectl;
+mod names;
+mod other_policies;
 mod removal;
 mod rerun;
 mod seed;

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use node_annotator_core::Registry;
 use node_annotator_core::fact::clean;
 use node_annotator_deploy::{
-    DEFAULT_IMAGE, ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Settings,
+    DEFAULT_IMAGE, ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Settings,
 };
 
 use crate::cli::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
@@ -29,6 +29,15 @@ pub(crate) struct ManifestsCommand {
 
     #[command(flatten)]
     generation: GenerationOptions,
+
+    /// Insist on a prefix under a domain of others, who trust its keys on Nodes
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_ALLOW_FOREIGN_PREFIX",
+        value_parser = BoolishValueParser::new(),
+        help_heading = COLLECTORS
+    )]
+    allow_foreign_prefix: bool,
 
     /// The namespace, used for nothing else; what needs more rights goes into NAMESPACE-privileged
     #[arg(long, env = "NODE_ANNOTATOR_NAMESPACE", default_value_t, help_heading = OBJECTS)]
@@ -65,6 +74,15 @@ pub(crate) struct ManifestsCommand {
     /// Leave out the admission policy: the token of any pod may then change every node
     #[arg(long, env = "NODE_ANNOTATOR_NO_POLICY", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
     no_policy: bool,
+
+    /// Leave out the queue at the API server: our requests wait among those of all service accounts
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_NO_FLOW_SCHEMA",
+        value_parser = BoolishValueParser::new(),
+        help_heading = OBJECTS
+    )]
+    no_flow_schema: bool,
 
     /// A label that a node must have; may be repeated, or be a list with commas
     #[arg(
@@ -158,12 +176,14 @@ impl ManifestsCommand {
             selection,
             keys,
             generation,
+            allow_foreign_prefix,
             namespace,
             image,
             image_pull_policy,
             image_pull_secret,
             combined,
             no_policy,
+            no_flow_schema,
             node_selector,
             exclude_control_plane,
             host_network,
@@ -173,6 +193,7 @@ impl ManifestsCommand {
         Ok(Settings {
             selection: selection.selection(registry)?,
             prefix: keys.prefix.clone(),
+            allow_foreign_prefix: *allow_foreign_prefix,
             mark: generation.done_mark(),
             installation: namespace.clone(),
             image: image.clone(),
@@ -184,6 +205,7 @@ impl ManifestsCommand {
             host_network: *host_network,
             environment: env.iter().cloned().collect(),
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
+            queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
             command: command_line(),
         })
     }

@@ -7,6 +7,8 @@ use super::Settings;
 
 const NODE_NAME: HeaderName =
     HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fnode-name");
+const POD_NAME: HeaderName =
+    HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fpod-name");
 const NODE_UID: HeaderName =
     HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fnode-uid");
 
@@ -23,10 +25,8 @@ pub(super) struct Account {
 pub(super) enum TokenNode<'a> {
     /// The token is bound to no pod.
     None,
-    /// The node's name.
-    Node(&'a str),
-    /// The node's name, and the identity of the object of that name.
-    NodeObject(&'a str, &'a str),
+    /// The node's name, and the identity of the object of that name. Which pod it is decides nothing.
+    Node(&'a str, &'a str),
 }
 
 impl Account {
@@ -57,8 +57,8 @@ impl Account {
         }
         match token_node {
             TokenNode::None => {}
-            TokenNode::Node(name) => drop(headers.insert(NODE_NAME, HeaderValue::from_str(name)?)),
-            TokenNode::NodeObject(name, uid) => {
+            TokenNode::Node(name, uid) => {
+                headers.insert(POD_NAME, HeaderValue::from_static("doctor"));
                 headers.insert(NODE_NAME, HeaderValue::from_str(name)?);
                 headers.insert(NODE_UID, HeaderValue::from_str(uid)?);
             }

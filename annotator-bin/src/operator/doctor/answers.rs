@@ -2,8 +2,7 @@
 
 use kube::Error;
 use kube::core::Status;
-use node_annotator_core::Prefix;
-use node_annotator_deploy::policy;
+use node_annotator_deploy::policy::{self, Scope};
 
 use super::Settings;
 use super::account::Account;
@@ -42,7 +41,7 @@ pub(super) async fn allowed(all: &Evidence, one: &OurNamespace) -> Outcome {
         }
         Err(error) => return Err(error.into()),
     };
-    if contains(&serde_json::to_value(&stored).unwrap_or_default(), &own_key(&settings.prefix)) {
+    if contains(&serde_json::to_value(&stored).unwrap_or_default(), &own_key(&all.scope)) {
         return Ok(Conclusion::pass("a run may write its keys on its own node"));
     }
     Ok(Conclusion::fail(
@@ -57,10 +56,16 @@ pub(super) async fn allowed(all: &Evidence, one: &OurNamespace) -> Outcome {
 /// Whether a request that has to be refused is.
 pub(super) async fn refused(all: &Evidence, one: &OurNamespace, denial: &Denial) -> Outcome {
     let answer = Sender::new(all, one)?.try_denial(denial).await;
-    denied(answer, denial, &one.account, &all.settings)
+    denied(answer, denial, &one.account, &all.scope, &all.settings)
 }
 
-fn denied(answer: Result<(), Error>, denial: &Denial, account: &Account, settings: &Settings) -> Outcome {
+fn denied(
+    answer: Result<(), Error>,
+    denial: &Denial,
+    account: &Account,
+    scope: &Scope,
+    settings: &Settings,
+) -> Outcome {
     let attempt = denial.attempt;
     let status = match answer {
         Ok(()) => {
@@ -70,7 +75,7 @@ fn denied(answer: Result<(), Error>, denial: &Denial, account: &Account, setting
         Err(error) => return Err(error.into()),
     };
     match refusal(&status, account, settings) {
-        Refusal::OurPolicy if status.message.contains(&message(denial, &settings.prefix)) => {
+        Refusal::OurPolicy if status.message.contains(&message(denial, scope)) => {
             Ok(Conclusion::pass(format!("refused: {attempt}")))
         }
         Refusal::OurPolicy => Ok(Conclusion::warn(
@@ -126,8 +131,8 @@ fn is_about_nodes(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|details| details.kind == "nodes")
 }
 
-fn message(denial: &Denial, prefix: &Prefix) -> String {
-    let rule = policy::rules(prefix).into_iter().find(|rule| rule.id == denial.rule);
+fn message(denial: &Denial, scope: &Scope) -> String {
+    let rule = policy::rules(scope).into_iter().find(|rule| rule.id == denial.rule);
     rule.expect("a test holds the table against the rules").message
 }
 
@@ -165,7 +170,7 @@ mod tests {
         let status =
             Status { code, message: message.to_owned(), details: Some(details), ..Status::default() };
         let denial = DENIALS.iter().find(|denial| denial.check == "denies-spec").unwrap();
-        denied(Err(Error::Api(Box::new(status))), denial, &account, &settings)
+        denied(Err(Error::Api(Box::new(status))), denial, &account, &settings.all_collectors(&[]), &settings)
     }
 
     #[test]
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_would_be_stored_has_to_have_our_keys() {
-        let part = own_key(&Prefix::default());
+        let part = own_key(&Settings::default().all_collectors(&[]));
         let mut whole = part.clone();
         whole["metadata"]["labels"]["other"] = "x".into();
         assert!(contains(&whole, &part));

@@ -1,14 +1,17 @@
 //! What several checks look at, read once.
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::DaemonSet as ApiDaemonSet;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
 use node_annotator_core::PrivilegeClass;
+use node_annotator_deploy::policy::Scope;
 
 use super::Settings;
 use super::account::Account;
 use super::objects::{DaemonSet, list};
+use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
 use crate::trouble::Trouble;
@@ -23,6 +26,10 @@ pub(super) struct Evidence {
     pub(super) version: Result<Info, Trouble>,
     /// The namespaces that are there, or could be; that of the restricted pods if there is none.
     pub(super) namespaces: Vec<OurNamespace>,
+    /// The admission policy.
+    pub(super) policy: Result<Option<ValidatingAdmissionPolicy>, Trouble>,
+    /// What the policy says that it follows from.
+    pub(super) scope: Scope,
     /// The DaemonSets of all namespaces.
     pub(super) daemon_sets: Result<Vec<DaemonSet>, Trouble>,
     /// The nodes that requests are tried on.
@@ -52,8 +59,15 @@ impl Evidence {
                 answer => answer.map_err(Trouble::from),
             };
         let impersonating = if impersonates { cluster::client(bare)? } else { administrator.clone() };
+        let namespaces = namespaces(&administrator, settings).await;
+        let policies = Api::<ValidatingAdmissionPolicy>::all(administrator.clone());
+        let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
+        let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
+        let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
         Ok(Self {
-            namespaces: namespaces(&administrator, settings).await,
+            scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
+            policy,
+            namespaces,
             daemon_sets: list::<ApiDaemonSet, DaemonSet>(&administrator, None).await,
             nodes: Nodes::pick(&administrator).await,
             settings: settings.clone(),

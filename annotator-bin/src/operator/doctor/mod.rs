@@ -24,8 +24,8 @@ mod table;
 
 pub use check::{Check, Verdict};
 use kube::Config;
-use node_annotator_core::{Prefix, PrivilegeClass};
-use node_annotator_deploy::Installation;
+use node_annotator_core::{DoneMark, Prefix, PrivilegeClass, Registry};
+use node_annotator_deploy::{Installation, policy as admission};
 pub use report::render;
 
 use self::evidence::Evidence;
@@ -44,6 +44,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What a policy for all collectors follows from, for when there is none that tells.
+    fn all_collectors(&self, classes: &[PrivilegeClass]) -> admission::Scope {
+        admission::Scope {
+            installation: self.installation.clone(),
+            classes: classes.to_vec(),
+            prefix: self.prefix.clone(),
+            mark: DoneMark::Saved,
+            collectors: Registry::from_inventory().iter().flat_map(Registry::iter).collect(),
+        }
+    }
+
     /// The command that brings everything back to what this version generates.
     fn apply_command(&self) -> String {
         let mut flags = String::new();

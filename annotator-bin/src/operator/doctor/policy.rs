@@ -5,8 +5,10 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use node_annotator_core::PrivilegeClass;
-use node_annotator_deploy::{labels, policy};
+use node_annotator_core::error::chain;
+use node_annotator_core::{PrivilegeClass, Registry};
+use node_annotator_deploy::labels;
+use node_annotator_deploy::policy::{self, Scope, ScopeError};
 
 use super::Settings;
 use super::check::Conclusion;
@@ -27,19 +29,25 @@ pub(super) fn conclude(
         return Conclusion::fail(format!("there is no ValidatingAdmissionPolicy `{name}`"), apply);
     };
     let spec = found.spec.clone().unwrap_or_default();
-    if let Some(prefix) = other_prefix(&spec, settings) {
+    let mut scope = match read(found) {
+        Ok(scope) => scope,
+        Err(error @ ScopeError::UnknownCollector { .. }) => return Conclusion::warn(chain(&error), apply),
+        Err(error) => return Conclusion::fail(chain(&error), apply),
+    };
+    if scope.prefix != settings.prefix {
+        let prefix = &scope.prefix;
         return Conclusion::fail(
             format!("it is for the prefix `{prefix}`"),
             format!("node-annotator doctor --prefix {prefix}, or give up that prefix: {apply}"),
         );
     }
-    let both = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
+    scope.installation = settings.installation.clone();
     // The other namespace may be gone, and the policy still be prepared for it.
-    let (holes, drift) = [classes, &both]
-        .into_iter()
-        .map(|classes| differences(&spec, &expected(classes, settings)))
-        .min_by_key(|(holes, drift)| (holes.len(), drift.len()))
-        .unwrap_or_default();
+    if classes.iter().any(|class| !scope.classes.contains(class)) {
+        scope.classes = classes.to_vec();
+    }
+    let expected = policy::policy(&scope, policy::rules(&scope)).spec.unwrap_or_default();
+    let (holes, drift) = differences(&spec, &expected);
     if !holes.is_empty() {
         return Conclusion::fail(all(&[holes, drift].concat()), apply);
     }
@@ -67,7 +75,7 @@ pub(super) fn conclude_binding(
     let ValidatingAdmissionPolicyBindingSpec { policy_name, validation_actions, match_resources, param_ref } =
         spec;
     let actions = validation_actions.unwrap_or_default();
-    if policy_name.as_deref() != Some(name) {
+    if policy_name.as_deref() != Some(name.as_str()) {
         let other = policy_name.unwrap_or_default();
         return Conclusion::fail(format!("it binds another policy: `{other}`"), apply);
     }
@@ -87,17 +95,14 @@ pub(super) fn conclude_binding(
     Conclusion::pass(actions.join(", "))
 }
 
-fn expected(classes: &[PrivilegeClass], settings: &Settings) -> ValidatingAdmissionPolicySpec {
-    let rules = policy::rules(&settings.prefix);
-    let generated = policy::policy(&settings.installation, classes, &settings.prefix, rules);
-    generated.spec.unwrap_or_default()
+/// What the policy says that it follows from.
+pub(super) fn scope(found: &ValidatingAdmissionPolicy) -> Option<Scope> {
+    read(found).ok()
 }
 
-/// The prefix of a policy that was generated for another one.
-fn other_prefix(found: &ValidatingAdmissionPolicySpec, settings: &Settings) -> Option<String> {
-    let variable = found.variables.iter().flatten().find(|variable| variable.name == "prefix")?;
-    let prefix = variable.expression.trim_matches('\'').trim_end_matches('/');
-    (prefix != settings.prefix.as_str()).then(|| prefix.to_owned())
+fn read(found: &ValidatingAdmissionPolicy) -> Result<Scope, ScopeError> {
+    let registry = Registry::from_inventory().ok();
+    Scope::read(found, |name| registry.as_ref()?.iter().find(|collector| collector.name == name))
 }
 
 /// The holes, and the differences that open none.
@@ -186,10 +191,14 @@ mod tests {
 
     const RESTRICTED: &[PrivilegeClass] = &[PrivilegeClass::Restricted];
 
+    fn generated(settings: &Settings, classes: &[PrivilegeClass]) -> ValidatingAdmissionPolicy {
+        let scope = settings.all_collectors(classes);
+        policy::policy(&scope, policy::rules(&scope))
+    }
+
     fn concluded(change: impl FnOnce(&mut ValidatingAdmissionPolicySpec)) -> Conclusion {
         let settings = Settings::default();
-        let rules = policy::rules(&settings.prefix);
-        let mut found = policy::policy(&settings.installation, RESTRICTED, &settings.prefix, rules);
+        let mut found = generated(&settings, RESTRICTED);
         let spec = found.spec.get_or_insert_default();
         // As a server fills them in.
         let constraints = spec.match_constraints.get_or_insert_default();
@@ -207,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_missed() {
-        let rules = policy::rules(&Settings::default().prefix);
+        let rules = policy::rules(&Settings::default().all_collectors(RESTRICTED));
         for (index, rule) in rules.iter().enumerate() {
             let failed = concluded(|spec| drop(spec.validations.get_or_insert_default().remove(index)));
             assert_eq!(failed.verdict(), Verdict::Fail);
@@ -251,8 +260,7 @@ mod tests {
     #[test]
     fn a_policy_of_another_prefix_is_told_from_a_changed_one() {
         let settings = Settings { prefix: "facts.example.com".parse().unwrap(), ..Settings::default() };
-        let rules = policy::rules(&settings.prefix);
-        let found = policy::policy(&settings.installation, RESTRICTED, &settings.prefix, rules);
+        let found = generated(&settings, RESTRICTED);
         let failed = conclude(Some(&found), RESTRICTED, &Settings::default());
         assert_eq!(failed.verdict(), Verdict::Fail);
         assert_eq!(failed.finding(), "it is for the prefix `facts.example.com`");
@@ -263,11 +271,9 @@ mod tests {
     fn a_policy_for_both_namespaces_serves_one() {
         let settings = Settings::default();
         let both = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
-        let rules = policy::rules(&settings.prefix);
-        let found = policy::policy(&settings.installation, &both, &settings.prefix, rules);
+        let found = generated(&settings, &both);
         assert_eq!(conclude(Some(&found), RESTRICTED, &settings).verdict(), Verdict::Pass);
-        let rules = policy::rules(&settings.prefix);
-        let found = policy::policy(&settings.installation, RESTRICTED, &settings.prefix, rules);
+        let found = generated(&settings, RESTRICTED);
         assert_eq!(conclude(Some(&found), &both, &settings).verdict(), Verdict::Warn);
     }
 

@@ -1,14 +1,10 @@
 //! The requests that are tried in the name of our accounts, none of which is ever stored.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::{Api, Client, Resource};
-use node_annotator_core::Prefix;
-use node_annotator_core::fact::MAX_DECLARED_BYTES;
-use node_annotator_deploy::policy::{MAX_ANNOTATIONS, MAX_LABELS};
+use node_annotator_deploy::policy::Scope;
 use serde_json::{Value, json};
 
 use super::account::{Account, TokenNode};
@@ -16,8 +12,14 @@ use super::evidence::{Evidence, OurNamespace};
 use crate::cluster::FIELD_MANAGER;
 use crate::trouble::Trouble;
 
-/// The name part of the key that is tried.
+/// A value that is tried.
 const NAME: &str = "doctor";
+
+/// Like the name of a collector, but none can have it.
+const UNKNOWN: &str = "doctor.unknown";
+
+/// No object ever has this identity.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The node that is tried, and the name of another one.
 #[derive(Debug, Clone)]
@@ -50,7 +52,7 @@ pub(super) struct Denial {
     /// What is tried, in words.
     pub(super) attempt: &'static str,
     bound_to: BoundTo,
-    patch: fn(&Prefix) -> Value,
+    patch: fn(&Scope) -> Value,
 }
 
 /// The node that the token is bound to. The node that is changed is always the same.
@@ -66,14 +68,14 @@ enum BoundTo {
 pub(super) const DENIALS: [Denial; 11] = [
     denial(
         "denies-foreign-label",
-        "foreign-labels",
+        "labels",
         "a label of others",
         BoundTo::Own,
         |_| json!({ "metadata": { "labels": { "node-role.kubernetes.io/doctor": "" } } }),
     ),
     denial(
         "denies-foreign-annotation",
-        "foreign-annotations",
+        "annotations",
         "an annotation of others",
         BoundTo::Own,
         |_| json!({ "metadata": { "annotations": { "example.com/doctor": "tried" } } }),
@@ -103,31 +105,31 @@ pub(super) const DENIALS: [Denial; 11] = [
     ),
     denial(
         "denies-opt-out",
-        "opt-out",
+        "labels",
         "the label that opts out",
         BoundTo::Own,
-        |prefix| json!({ "metadata": { "labels": { prefix.opt_out(): NAME } } }),
+        |scope| json!({ "metadata": { "labels": { scope.prefix.opt_out(): NAME } } }),
     ),
     denial(
         "denies-large-value",
-        "value-size",
+        "annotations",
         "a large annotation",
         BoundTo::Own,
-        |prefix| json!({ "metadata": { "annotations": { prefix.fact(NAME, None): "x".repeat(MAX_DECLARED_BYTES + 1) } } }),
+        |scope| json!({ "metadata": { "annotations": { first_fact(scope): "x".repeat(scope.keys().max_bytes + 1) } } }),
     ),
     denial(
-        "denies-many-annotations",
-        "annotation-count",
-        "too many annotations",
+        "denies-unknown-annotation",
+        "annotations",
+        "an annotation that no collector declares",
         BoundTo::Own,
-        |prefix| json!({ "metadata": { "annotations": many(prefix, MAX_ANNOTATIONS) } }),
+        |scope| json!({ "metadata": { "annotations": { scope.prefix.fact(UNKNOWN, None): NAME } } }),
     ),
     denial(
-        "denies-many-labels",
-        "label-count",
-        "too many labels",
+        "denies-unknown-label",
+        "labels",
+        "the done label of no collector",
         BoundTo::Own,
-        |prefix| json!({ "metadata": { "labels": many(prefix, MAX_LABELS) } }),
+        |scope| json!({ "metadata": { "labels": { scope.prefix.done(UNKNOWN): NAME } } }),
     ),
 ];
 
@@ -136,20 +138,19 @@ const fn denial(
     rule: &'static str,
     attempt: &'static str,
     bound_to: BoundTo,
-    patch: fn(&Prefix) -> Value,
+    patch: fn(&Scope) -> Value,
 ) -> Denial {
     Denial { check, rule, attempt, bound_to, patch }
 }
 
 /// What a run writes: a fact and its done label.
-pub(super) fn own_key(prefix: &Prefix) -> Value {
-    let metadata = json!({ "annotations": { prefix.fact(NAME, None): "tried" }, "labels": { prefix.done(NAME): "tried" } });
+pub(super) fn own_key(scope: &Scope) -> Value {
+    let metadata = json!({ "annotations": { first_fact(scope): NAME }, "labels": scope.keys().labels });
     json!({ "metadata": metadata })
 }
 
-/// One more than there may be.
-fn many(prefix: &Prefix, max: usize) -> BTreeMap<String, &'static str> {
-    (0..=max).map(|number| (prefix.fact(&format!("{NAME}-{number}"), None), "")).collect()
+fn first_fact(scope: &Scope) -> String {
+    scope.prefix.fact(scope.collectors.first().map_or(NAME, |collector| collector.name), None)
 }
 
 /// Sends patches in the name of an account.
@@ -157,7 +158,7 @@ pub(super) struct Sender<'a> {
     client: &'a Client,
     pub(super) account: &'a Account,
     nodes: &'a Nodes,
-    prefix: &'a Prefix,
+    scope: &'a Scope,
 }
 
 impl<'a> Sender<'a> {
@@ -167,27 +168,26 @@ impl<'a> Sender<'a> {
             client: &all.impersonating,
             account: &one.account,
             nodes: all.nodes.as_ref().map_err(Clone::clone)?,
-            prefix: &all.settings.prefix,
+            scope: &all.scope,
         })
     }
 
     /// Tries what has to be refused.
     pub(super) async fn try_denial(&self, denial: &Denial) -> Result<(), kube::Error> {
-        let Nodes { own, other, .. } = self.nodes;
+        let Nodes { own, uid, other } = self.nodes;
         let token_node = match denial.bound_to {
-            BoundTo::Own => TokenNode::Node(own),
-            BoundTo::Other => TokenNode::Node(other),
-            // No object ever has this account.
-            BoundTo::Replaced => TokenNode::NodeObject(own, "00000000-0000-0000-0000-000000000000"),
+            BoundTo::Own => TokenNode::Node(own, uid),
+            BoundTo::Other => TokenNode::Node(other, NO_UID),
+            BoundTo::Replaced => TokenNode::Node(own, NO_UID),
             BoundTo::Nothing => TokenNode::None,
         };
-        self.patch(token_node, &(denial.patch)(self.prefix)).await.map(drop)
+        self.patch(token_node, &(denial.patch)(self.scope)).await.map(drop)
     }
 
     /// Tries what every run does, and returns the metadata that would have been stored.
     pub(super) async fn try_own_key(&self) -> Result<PartialObjectMeta<Node>, kube::Error> {
         let Nodes { own, uid, .. } = self.nodes;
-        self.patch(TokenNode::NodeObject(own, uid), &own_key(self.prefix)).await
+        self.patch(TokenNode::Node(own, uid), &own_key(self.scope)).await
     }
 
     async fn patch(
@@ -217,18 +217,25 @@ mod tests {
 
     #[test]
     fn every_rule_that_a_request_can_show_has_one() {
+        let scope = super::super::Settings::default().all_collectors(&[]);
         // These would need other rights, objects of others, or forged managed fields. `policy.rs` sees when
         // they are missing.
-        let others = ["update", "total-size", "applied-fields", "manager-count", "claim-size", "claim-depth"];
-        for rule in policy::rules(&Prefix::default()) {
+        let others = [
+            "update",
+            "labels-kept",
+            "annotations-kept",
+            "total-size",
+            "managed-fields",
+            "claims",
+            "claims-kept",
+            "rate",
+        ];
+        for rule in policy::rules(&scope) {
             let tried = DENIALS.iter().any(|denial| denial.rule == rule.id);
             assert_ne!(tried, others.contains(&rule.id), "{}", rule.id);
         }
         for denial in &DENIALS {
-            assert!(
-                policy::rules(&Prefix::default()).iter().any(|rule| rule.id == denial.rule),
-                "{denial:?}"
-            );
+            assert!(policy::rules(&scope).iter().any(|rule| rule.id == denial.rule), "{denial:?}");
         }
     }
 }

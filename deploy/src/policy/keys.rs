@@ -1,0 +1,44 @@
+//! Every key that a run of an installation can write, with what it can write there: the policy allows that and nothing else.
+
+use std::collections::BTreeMap;
+
+use node_annotator_core::fact::MAX_RUN_BYTES;
+use node_annotator_core::report::MAX_ERROR_BYTES;
+use node_annotator_core::{Collector, DoneMark, Prefix};
+
+/// The keys of all collectors of an installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The labels, each with its one value.
+    pub labels: BTreeMap<String, String>,
+    /// The annotations, each with the most bytes that its value has; `None` for those that are only deleted any more.
+    pub annotations: BTreeMap<String, Option<usize>>,
+    /// The most bytes that all values of one write have.
+    pub max_bytes: usize,
+}
+
+impl Keys {
+    /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors.
+    pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark) -> Self {
+        let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
+        let (mut facts_bytes, mut errors_bytes) = (0, 0);
+        for Collector { name, facts, retired, .. } in collectors {
+            labels.insert(prefix.done(name), mark.label_value().to_owned());
+            for fact in *retired {
+                annotations.insert(prefix.fact(name, Some(fact)), None);
+            }
+            for fact in *facts {
+                annotations.insert(prefix.fact(name, fact.name), Some(fact.max_bytes));
+                facts_bytes += fact.max_bytes;
+            }
+            annotations.insert(prefix.error(name), Some(MAX_ERROR_BYTES));
+            errors_bytes += MAX_ERROR_BYTES;
+        }
+        Self { labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + errors_bytes }
+    }
+
+    /// Whether values that are each within their bounds can be too much together.
+    pub(super) fn exceed_a_run(&self) -> bool {
+        self.annotations.values().flatten().sum::<usize>() > self.max_bytes
+    }
+}

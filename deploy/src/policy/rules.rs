@@ -1,0 +1,174 @@
+//! What every write must satisfy. Each rule judges the change and not the state, so that what others left on a Node shuts no run
+//! out.
+
+use node_annotator_core::Prefix;
+
+use super::managed_fields::{self, FIELD_MANAGER};
+use super::{Keys, Scope};
+
+/// One thing that every write must satisfy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// A short name, for tests that leave it out.
+    pub id: &'static str,
+    /// What must hold, in CEL.
+    pub expression: String,
+    /// What the one who is refused is told, on one line.
+    pub message: String,
+}
+
+/// What every write must satisfy, in the order in which it is told.
+pub fn rules(scope: &Scope) -> Vec<Rule> {
+    let prefix = &scope.prefix;
+    let keys = scope.keys();
+    let rule = |id, expression: &str, message: &str| Rule {
+        id,
+        expression: expression.to_owned(),
+        message: message.to_owned(),
+    };
+    let mut rules = vec![
+        rule(
+            "update",
+            "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')",
+            "only updates of the Node itself are allowed: no create, no delete, no subresource",
+        ),
+        rule(
+            "own-node",
+            // The uid tells the Node from a later one of its name, and from all others.
+            "variables.pod != '' && variables.nodeUid == oldObject.metadata.uid",
+            "only the Node that the pod runs on may be changed, with a token that is bound to the pod",
+        ),
+        rule(
+            "spec",
+            "object.spec == oldObject.spec",
+            "the Node's spec may not be changed: no taint, no cordon",
+        ),
+        rule(
+            "ownership",
+            "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
+             && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])\n\
+             && object.metadata.?generateName == oldObject.metadata.?generateName",
+            "the Node's finalizers, owners and generated name may not be changed",
+        ),
+        rule(
+            "labels",
+            "variables.setLabels.all(k, k in variables.labels && variables.newLabels[k] == variables.labels[k])",
+            &format!(
+                "of labels only `{prefix}/<collector>` may be set, for the collectors and to the values that were installed"
+            ),
+        ),
+        rule("labels-kept", "size(variables.removedLabels) == 0", "no label may be removed"),
+        rule(
+            "annotations",
+            "variables.setAnnotations.all(k, k in variables.annotations\n\
+             \x20 && size(bytes(variables.newAnnotations[k])) <= variables.annotations[k])",
+            &format!(
+                "of annotations only facts and errors of the installed collectors under `{prefix}/` may be set, none longer than declared"
+            ),
+        ),
+        rule(
+            "annotations-kept",
+            "variables.removedAnnotations.all(k, k in variables.annotations)",
+            &format!("only annotations of the installed collectors under `{prefix}/` may be removed"),
+        ),
+    ];
+    if keys.exceed_a_run() {
+        rules.push(rule(
+            "total-size",
+            &format!(
+                "variables.setAnnotations.map(k, size(bytes(variables.newAnnotations[k]))).sum() <= {}",
+                keys.max_bytes
+            ),
+            &format!("no more than {} bytes of annotations may be set at once", keys.max_bytes),
+        ));
+    }
+    rules.extend([
+        rule(
+            "managed-fields",
+            "size(variables.setLabels) + size(variables.setAnnotations) + size(variables.removedAnnotations) > 0\n\
+             || variables.newManagers == variables.oldManagers",
+            "managed fields change with the fields that they tell of, and not alone",
+        ),
+        rule(
+            "claims",
+            &managed_fields::claims(),
+            &format!("in managed fields only `{FIELD_MANAGER}` may claim more than before, and only keys that it writes"),
+        ),
+        rule(
+            "claims-kept",
+            &managed_fields::claims_kept(),
+            "managed fields of others may not be taken from them",
+        ),
+    ]);
+    rules.push(rule("rate", &rate(prefix), TOO_SOON));
+    rules
+}
+
+/// What a run is told that has to wait and to try again.
+pub const TOO_SOON: &str =
+    "a Node is changed at most once in two seconds, but for done labels that are set: wait, and try again";
+
+/// Bounds how fast a Node is written, by the time at which the API server has noted the last write of ours.
+///
+/// Done labels come as they come: a token sets each of them once, since it cannot take them away again. A write that only takes
+/// away is not noted. Of these a run makes one, for an error that is over beside a done label, and it leaves no other such error: each
+/// takes a write that sets an error before it. Where somebody has cleared the record, nothing is noted and nothing can be held.
+fn rate(prefix: &Prefix) -> String {
+    // The grammar of keys has the error's after the collector's own.
+    let error = prefix.error("x").replace(&prefix.done("x"), "");
+    format!(
+        "\
+size(variables.setLabels) > 0
+|| size(variables.setAnnotations) + size(variables.removedAnnotations) == 0
+|| size(variables.newManagers) == 0
+|| variables.newOurs.exists(new, variables.oldOurs.all(old, !has(old.time)
+  || timestamp(new.time) - timestamp(old.time) >= duration('{SECONDS_BETWEEN_WRITES}s')))
+|| (size(variables.setAnnotations) == 0 && size(variables.newOurs) >= size(variables.oldOurs)
+  && variables.removedAnnotations.all(k, k.endsWith('{error}'))
+  && !variables.labels.exists(k, k in variables.newLabels && k + '{error}' in variables.newAnnotations))"
+    )
+}
+
+/// The API server notes whole seconds.
+const SECONDS_BETWEEN_WRITES: u32 = 2;
+
+/// What the rules speak of, by name.
+pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
+    // Values of `extra` are lists, and their keys contain a slash. The claims are in tokens that are bound to a pod.
+    let claim =
+        |name| format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')");
+    let map = |object, field| format!("{object}.metadata.?{field}.orValue({{}})");
+    let set = |new: &str, old: &str| {
+        format!(
+            "variables.{new}.filter(k, !(k in variables.{old}) || variables.{old}[k] != variables.{new}[k])"
+        )
+    };
+    let removed = |old: &str, new: &str| format!("variables.{old}.filter(k, !(k in variables.{new}))");
+    let Keys { labels, annotations, .. } = scope.keys();
+    // Nothing is short enough for what is only deleted any more.
+    let bounds = annotations
+        .iter()
+        .map(|(key, bytes)| (key, bytes.map_or("-1".to_owned(), |bytes| bytes.to_string())));
+    let mut variables = vec![
+        ("pod", claim("pod-name")),
+        ("nodeUid", claim("node-uid")),
+        ("labels", literal(labels.iter().map(|(key, value)| (key, format!("'{value}'"))))),
+        ("annotations", literal(bounds)),
+        ("oldLabels", map("oldObject", "labels")),
+        ("newLabels", map("object", "labels")),
+        ("setLabels", set("newLabels", "oldLabels")),
+        ("removedLabels", removed("oldLabels", "newLabels")),
+        ("oldAnnotations", map("oldObject", "annotations")),
+        ("newAnnotations", map("object", "annotations")),
+        ("setAnnotations", set("newAnnotations", "oldAnnotations")),
+        ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
+    ];
+    variables.extend(managed_fields::variables());
+    variables
+}
+
+/// A map in CEL. Keys and label values are of characters that need no escape.
+fn literal<'a>(entries: impl Iterator<Item = (&'a String, String)>) -> String {
+    let lines: Vec<_> = entries.map(|(key, value)| format!("  '{key}': {value}")).collect();
+    format!("{{\n{}\n}}", lines.join(",\n"))
+}

@@ -1,0 +1,123 @@
+//! What the policy allows, held against what a plan can contain, and what it tells of itself.
+
+use std::time::Duration;
+
+use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, PrivilegeClass, Report};
+use node_annotator_deploy::Settings;
+use node_annotator_deploy::policy::{self, SETTINGS_ANNOTATION, Scope, ScopeError};
+use proptest::prelude::*;
+
+use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, settings};
+
+const FAKES: [&'static Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
+
+fn by_name(name: &str) -> Option<&'static Collector> {
+    FAKES.into_iter().find(|fake| fake.name == name)
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        ("[a-z]{1,3000}", proptest::option::of("[a-z]{1,3000}")).prop_map(|(primary, more)| {
+            let facts = Facts::new(primary).with_some(&MORE, more).conform(&KERNEL);
+            Outcome::Collected(facts.expect("the facts are declared"))
+        }),
+        "[a-z]{0,3000}".prop_map(|reason| Outcome::not_applicable(&reason)),
+        "[a-z]{0,3000}".prop_map(Outcome::Panicked),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_plan_is_within_the_keys_and_every_key_is_in_a_plan(
+        outcomes in proptest::collection::vec(outcome(), FAKES.len()),
+        generation in proptest::option::of("[a-z]{1,10}"),
+    ) {
+        let mark = match generation.map(|text| text.parse()) {
+            Some(Ok(generation)) => DoneMark::Generation(generation),
+            _ => DoneMark::Saved,
+        };
+        let settings = Settings { mark, ..settings(&FAKES) };
+        let keys = Scope::new(&settings).keys();
+        let entry = |(collector, outcome)| {
+            Entry { collector, outcome, attempts: 1, duration: Duration::ZERO }
+        };
+        let report = Report::new(FAKES.into_iter().zip(outcomes).map(entry).collect());
+        let done = report.failures().next().is_none();
+        let plan = Plan::new(&report, &settings.prefix, &settings.mark);
+        let mut bytes = 0;
+        for (key, value) in plan.annotations() {
+            let bound = keys.annotations.get(key).expect(key);
+            if let Some(value) = value {
+                prop_assert!(value.len() <= bound.expect("what is set has a bound"), "{key}");
+                bytes += value.len();
+            }
+        }
+        prop_assert!(bytes <= keys.max_bytes);
+        for (key, value) in plan.labels() {
+            prop_assert_eq!(value.as_ref(), keys.labels.get(key), "{}", key);
+        }
+        if done {
+            prop_assert_eq!(plan.annotations().keys().collect::<Vec<_>>(), keys.annotations.keys().collect::<Vec<_>>());
+            prop_assert_eq!(plan.labels().keys().collect::<Vec<_>>(), keys.labels.keys().collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_policy_is_generated_again_from_what_it_tells() {
+    let settings = Settings {
+        mark: DoneMark::Generation("2".parse().unwrap()),
+        installation: "facts".parse().unwrap(),
+        prefix: "facts.example.com".parse().unwrap(),
+        ..settings(&FAKES)
+    };
+    let scope = Scope::new(&settings);
+    let made = policy::policy(&scope, policy::rules(&scope));
+    assert_eq!(policy::version(&made).unwrap(), env!("CARGO_PKG_VERSION"));
+
+    let read = Scope::read(&made, by_name).unwrap();
+    assert_eq!(read.classes, [PrivilegeClass::Restricted, PrivilegeClass::Privileged]);
+    assert_eq!(policy::policy(&read, policy::rules(&read)), made);
+
+    let error =
+        Scope::read(&made, |name| by_name(name).filter(|found| found.name != "anchor-ip")).unwrap_err();
+    assert!(
+        matches!(&error, ScopeError::UnknownCollector { collector, .. } if collector == "anchor-ip"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_a_policy_cannot_have_told_is_refused() {
+    let scope = Scope::new(&settings(&FAKES));
+    let read = |change: fn(&mut serde_json::Value)| {
+        let mut made = policy::policy(&scope, policy::rules(&scope));
+        let annotations = made.metadata.annotations.as_mut().unwrap();
+        let mut told = serde_json::from_str(&annotations[SETTINGS_ANNOTATION]).unwrap();
+        change(&mut told);
+        annotations.insert(SETTINGS_ANNOTATION.to_owned(), told.to_string());
+        Scope::read(&made, by_name).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(
+        [
+            read(|told| told["classes"] = serde_json::json!(["baseline"])),
+            read(|told| told["prefix"] = "k8s.io".into()),
+            read(|told| told["generation"] = "saved".into()),
+            read(|told| told["namespace"] = "kube-system".into()),
+            read(|told| told["collectors"] = "kernel".into()),
+            read(|told| told["collectors"] = serde_json::json!(["other"])),
+        ]
+        .join("\n"),
+        @r"
+    its annotation `k8s.haim.dev/settings` has the class `baseline`, which cannot be
+    its annotation `k8s.haim.dev/settings` has the prefix `k8s.io`, which cannot be
+    its annotation `k8s.haim.dev/settings` has the generation `saved`, which cannot be
+    its annotation `k8s.haim.dev/settings` has the namespace `kube-system`, which cannot be
+    its annotation `k8s.haim.dev/settings` cannot be read
+    it was generated by version 0.1.0, for a collector that this binary does not have: `other`
+    "
+    );
+    let mut bare = policy::policy(&scope, policy::rules(&scope));
+    bare.metadata.annotations = None;
+    assert!(matches!(Scope::read(&bare, by_name), Err(ScopeError::NotTold)));
+}

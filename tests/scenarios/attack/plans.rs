@@ -1,0 +1,378 @@
+//! Random plans of random collectors: what a run can send passes, and whatever differs from it in one thing does not.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use node_annotator_core::{
+    Collect, Collected, Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Registry, Report, Selection,
+    Stability, Topic,
+};
+use node_annotator_deploy::policy::{self, Keys, Scope};
+use node_annotator_deploy::{Manifests, Object, Settings};
+use node_annotator_tests::{Cluster, NodeSpec, Options};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+use super::attempt::{Answer, Attempt, MANAGER, PatchType};
+use super::managed_fields::entry;
+use super::needed::{mark, wait_until_in_force};
+use super::refusals::TOO_SOON;
+use super::stage::{add_pod, client};
+use crate::support::NAMESPACE;
+
+const INSTALLATIONS: usize = 6;
+const RUNS: usize = 12;
+
+#[tokio::test]
+async fn what_a_plan_can_contain_passes_and_nothing_beside_it() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    let mut random = TestRunner::default();
+    let mut attempts = 0;
+    for version in 0..INSTALLATIONS {
+        let settings = draw(&mut random, installation());
+        let scope = Scope::new(&settings);
+        let name = format!("n{version}");
+        cluster.add_node(NodeSpec::new(&name)).await?;
+        install(&cluster, &settings, version).await?;
+        let pod = add_pod(&cluster, NAMESPACE, "node-annotator", &name).await?;
+        let thief = client(&cluster, NAMESPACE, "node-annotator", Some(&pod)).await?;
+        wait_until_in_force(&thief, &name, version).await?;
+        for _ in 0..RUNS {
+            let outcomes = draw(&mut random, vec(outcome(), scope.collectors.len()));
+            let plan = plan(&scope, outcomes);
+            let between = draw(&mut random, select(&BETWEEN[..]));
+            attempts += try_plan(&cluster, &thief, &name, &scope, &plan, between)
+                .await
+                .with_context(|| format!("{:#?}\n{:#}\n{between:?}", scope.keys(), plan.patch()))?;
+        }
+    }
+    eprintln!("{attempts} attempts");
+    Ok(())
+}
+
+fn draw<S: Strategy>(random: &mut TestRunner, strategy: S) -> S::Value {
+    strategy.new_tree(random).expect("nothing is rejected").current()
+}
+
+/// All but the DaemonSets: nobody can run these collectors.
+async fn install(cluster: &Cluster, settings: &Settings, version: usize) -> Result<()> {
+    for object in Manifests::new(settings)?.objects() {
+        if !matches!(object, Object::DaemonSet(_) | Object::ValidatingAdmissionPolicy(_)) {
+            cluster.apply(object).await?;
+        }
+    }
+    let scope = Scope::new(settings);
+    let mut rules = policy::rules(&scope);
+    rules.insert(0, mark(version));
+    cluster.apply(&policy::policy(&scope, rules)).await?;
+    Ok(())
+}
+
+/// What others do to a node before a run writes on it.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    Nothing,
+    LabelsAway,
+    FactsByHand,
+    KeysOfNobody,
+    RecordCleared,
+}
+
+/// A cleared record stays so: the API server keeps none for such a node.
+const BETWEEN: [Between; 10] = [
+    Between::Nothing,
+    Between::Nothing,
+    Between::LabelsAway,
+    Between::LabelsAway,
+    Between::LabelsAway,
+    Between::FactsByHand,
+    Between::FactsByHand,
+    Between::KeysOfNobody,
+    Between::KeysOfNobody,
+    Between::RecordCleared,
+];
+
+impl Between {
+    fn patch(self, scope: &Scope) -> Value {
+        let Keys { labels, annotations, .. } = scope.keys();
+        match self {
+            Self::Nothing => json!({}),
+            Self::LabelsAway => {
+                let labels = labels.keys().map(|key| (key.clone(), Value::Null));
+                json!({"metadata": {"labels": labels.collect::<serde_json::Map<_, _>>()}})
+            }
+            Self::FactsByHand => {
+                let facts = annotations.keys().map(|key| (key.clone(), json!("x".repeat(5000))));
+                let facts = facts.take(10).collect::<serde_json::Map<_, _>>();
+                let labels = labels.keys().map(|key| (key.clone(), json!("by-hand")));
+                json!({"metadata": {"annotations": facts, "labels": labels.collect::<serde_json::Map<_, _>>()}})
+            }
+            Self::KeysOfNobody => {
+                let many =
+                    (0..200).map(|index| (format!("{}/left-{index}", scope.prefix), json!("x".repeat(500))));
+                let labels = (0..200).map(|index| (format!("{}/left-{index}", scope.prefix), json!("x")));
+                json!({"metadata": {
+                    "annotations": many.collect::<serde_json::Map<_, _>>(),
+                    "labels": labels.collect::<serde_json::Map<_, _>>(),
+                }})
+            }
+            Self::RecordCleared => json!({"metadata": {"managedFields": [{}]}}),
+        }
+    }
+}
+
+/// Returns how many requests were made.
+async fn try_plan(
+    cluster: &Cluster,
+    thief: &Client,
+    name: &str,
+    scope: &Scope,
+    plan: &Plan,
+    between: Between,
+) -> Result<usize> {
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(cluster.client());
+    let operator = PatchParams { field_manager: Some("operator".to_owned()), ..PatchParams::default() };
+    nodes.patch(name, &operator, &Patch::Merge(between.patch(scope))).await?;
+    make_old(cluster, name).await?;
+    let before = serde_json::to_value(cluster.node(name).await?)?;
+    let honest = plan.patch();
+    if only_takes_facts_away(&before, plan, scope) {
+        return Ok(0);
+    }
+    let send = async |change: &Value, dry_run| -> Result<Answer> {
+        Attempt::patch(PatchType::Merge, name, change).send(thief, dry_run).await
+    };
+    let answer = send(&honest, true).await?;
+    ensure!(answer.code == 200, "a run is refused: {answer}");
+
+    let mut attempts = 0;
+    for (what, change) in mutations(&before, &honest, scope) {
+        attempts += 1;
+        let answer = send(&change, true).await?;
+        let refused =
+            answer.code == 422 && answer.message.contains("ValidatingAdmissionPolicy 'node-annotator'");
+        ensure!(refused, "{what}: {answer}\n{change:#}");
+    }
+    for (what, attempt) in [
+        ("another manager", Attempt::patch_as("other", PatchType::Merge, name, &honest)),
+        ("forced apply", Attempt::patch(PatchType::ForcedApply, name, &without_nulls(&honest))),
+        ("the status", Attempt::patch(PatchType::Merge, &format!("{name}/status"), &honest)),
+    ] {
+        attempts += 1;
+        let answer = attempt.send(thief, true).await?;
+        // What changes nothing is nobody's, and where there is no record nobody has a name.
+        let nameless = changes_nothing(&before, plan) || before["metadata"]["managedFields"].is_null();
+        let quiet = nameless && what == "another manager";
+        ensure!(quiet || matches!(answer.code, 403 | 422), "{what}: {answer}");
+    }
+
+    let answer = send(&honest, false).await?;
+    ensure!(answer.code == 200, "a run is refused: {answer}");
+    let after = cluster.node(name).await?;
+    let (labels, annotations) =
+        (after.metadata.labels.unwrap_or_default(), after.metadata.annotations.unwrap_or_default());
+    let differences = plan.compare(&annotations, &labels);
+    ensure!(differences.is_empty(), "{differences:?}");
+    let answer = send(&honest, false).await?;
+    ensure!(answer.code == 200, "the same again: {answer}");
+    let again = cluster.node(name).await?;
+    ensure!(
+        again.metadata.resource_version == after.metadata.resource_version,
+        "the same again changes something"
+    );
+    let recorded = again.metadata.managed_fields.is_some_and(|list| !list.is_empty());
+    if recorded && !changes_nothing(&before, plan) {
+        let key = scope.prefix.error(scope.collectors[0].name);
+        let answer = send(&json!({"metadata": {"annotations": {key: "at once"}}}), true).await?;
+        ensure!(answer.message.contains(TOO_SOON), "another change at once: {answer}");
+    }
+    Ok(attempts + 4)
+}
+
+/// As if the last write of ours were long ago.
+async fn make_old(cluster: &Cluster, name: &str) -> Result<()> {
+    let node = serde_json::to_value(cluster.node(name).await?)?;
+    let mut record = node["metadata"]["managedFields"].clone();
+    for entry in record.as_array_mut().into_iter().flatten().filter(|entry| entry["manager"] == MANAGER) {
+        entry["time"] = json!("2020-01-01T00:00:00Z");
+    }
+    if record.is_null() {
+        return Ok(());
+    }
+    // Times alone are not stored.
+    let count = node["metadata"]["resourceVersion"].clone();
+    let patch = json!({"metadata": {"managedFields": record, "annotations": {"example.com/count": count}}});
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(cluster.client());
+    nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+fn changes_nothing(before: &Value, plan: &Plan) -> bool {
+    let same = |map: &str, changes: &node_annotator_core::plan::Changes| {
+        changes.iter().all(|(key, value)| before["metadata"][map][key].as_str() == value.as_deref())
+    };
+    same("labels", plan.labels()) && same("annotations", plan.annotations())
+}
+
+/// What the rate limit does not let through, since the API server notes no time: see there.
+fn only_takes_facts_away(before: &Value, plan: &Plan, scope: &Scope) -> bool {
+    let now = |key: &str| before["metadata"]["annotations"][key].as_str();
+    let labels = plan
+        .labels()
+        .iter()
+        .all(|(key, value)| before["metadata"]["labels"][key].as_str() == value.as_deref());
+    let sets = plan.annotations().iter().any(|(key, value)| value.is_some() && now(key) != value.as_deref());
+    let errors: Vec<_> =
+        scope.collectors.iter().map(|collector| scope.prefix.error(collector.name)).collect();
+    let removed: Vec<_> =
+        plan.annotations().iter().filter(|(key, value)| value.is_none() && now(key).is_some()).collect();
+    let left = errors
+        .iter()
+        .any(|key| plan.annotations().get(key).is_none_or(Option::is_some) && now(key).is_some());
+    labels && !sets && !removed.is_empty() && (left || removed.iter().any(|(key, _)| !errors.contains(key)))
+}
+
+/// The patch of a run with one thing in it that no run sends.
+fn mutations(before: &Value, honest: &Value, scope: &Scope) -> Vec<(String, Value)> {
+    let Keys { labels, annotations, .. } = scope.keys();
+    let prefix = &scope.prefix;
+    let mut mutations: Vec<(String, Value)> = Vec::new();
+    let mut and = |what: String, path: &[&str], value: Value| {
+        let mut change = honest.clone();
+        let mut place = &mut change;
+        for step in path {
+            place = &mut place[*step];
+        }
+        *place = value;
+        mutations.push((what, change));
+    };
+    for key in ["example.com/mine", "mine", &format!("{prefix}/forged"), &prefix.opt_out()] {
+        and(format!("the label {key}"), &["metadata", "labels", key], json!("x"));
+        and(format!("the annotation {key}"), &["metadata", "annotations", key], json!("x"));
+    }
+    for (key, value) in &labels {
+        let other = format!("{value}x");
+        and(format!("another value of {key}"), &["metadata", "labels", key], json!(other));
+    }
+    for key in before["metadata"]["labels"].as_object().into_iter().flat_map(|map| map.keys()).take(12) {
+        and(format!("the label {key} away"), &["metadata", "labels", key], Value::Null);
+    }
+    for (key, bound) in &annotations {
+        let text = bound.map_or_else(String::new, |bound| "x".repeat(bound + 1));
+        and(format!("a long or retired {key}"), &["metadata", "annotations", key], json!(text));
+    }
+    for key in before["metadata"]["annotations"].as_object().into_iter().flat_map(|map| map.keys()) {
+        if !annotations.contains_key(key) {
+            and(format!("the annotation {key} away"), &["metadata", "annotations", key], Value::Null);
+        }
+    }
+    and("a taint".to_owned(), &["spec"], json!({"taints": [{"key": "mine", "effect": "NoExecute"}]}));
+    and("cordoning".to_owned(), &["spec"], json!({"unschedulable": true}));
+    and("a finalizer".to_owned(), &["metadata", "finalizers"], json!(["example.com/mine"]));
+    let record = before["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let taints = json!({"f:spec": {"f:taints": {}}});
+    for manager in ["pin", MANAGER, "ancient-changes"] {
+        for operation in ["Apply", "Update"] {
+            let others = record.iter().filter(|entry| entry["manager"] != manager).cloned();
+            let list: Vec<_> = others.chain([entry(manager, operation, &taints)]).collect();
+            and(format!("a claim of {manager}, {operation}"), &["metadata", "managedFields"], json!(list));
+        }
+    }
+    if !record.is_empty() {
+        and("the record away".to_owned(), &["metadata", "managedFields"], json!([{}]));
+    }
+    mutations
+}
+
+fn without_nulls(patch: &Value) -> Value {
+    match patch {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn plan(scope: &Scope, outcomes: Vec<Option<Outcome>>) -> Plan {
+    let entry = |(collector, outcome): (&&'static Collector, Option<Outcome>)| {
+        let outcome = match outcome? {
+            // As the runner holds them to what is declared.
+            Outcome::Collected(facts) => match facts.conform(collector) {
+                Ok(facts) => Outcome::Collected(facts),
+                Err(error) => Outcome::failed(&error),
+            },
+            other => other,
+        };
+        Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
+    };
+    let report = Report::new(scope.collectors.iter().zip(outcomes).filter_map(entry).collect());
+    Plan::new(&report, &scope.prefix, &scope.mark)
+}
+
+/// Of one collector, or it has not run.
+fn outcome() -> impl Strategy<Value = Option<Outcome>> {
+    let facts = (text(), vec(proptest::option::of(text()), FACTS.len())).prop_map(|(primary, others)| {
+        let facts = Facts::new(primary);
+        let others = FACTS.iter().zip(others);
+        Outcome::Collected(others.fold(facts, |facts, (fact, value)| facts.with_some(fact, value)))
+    });
+    proptest::option::weighted(
+        0.8,
+        prop_oneof![
+            3 => facts,
+            1 => text().prop_map(|reason| Outcome::not_applicable(&reason)),
+            1 => text().prop_map(Outcome::Panicked),
+        ],
+    )
+}
+
+/// Short and long ones, of characters of one byte and of several.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,20}", "[a-zä€]{500,2000}"]
+}
+
+const FACTS: [Fact; 3] = [named("one"), named("two"), named("three")];
+
+const fn named(name: &'static str) -> Fact {
+    Fact::named(name, "nothing", "none", Stability::Immutable)
+}
+
+fn installation() -> impl Strategy<Value = Settings> {
+    let names = btree_set("[a-y]{1,8}(-[a-y]{1,8})?", 1..8);
+    let shapes = vec((vec(select(vec![8, 64, 1024, 4096]), 4), 0..2_usize), 8);
+    let mark = select(vec![None, Some("2"), Some("v1.2")]);
+    (names, shapes, mark, select(vec!["k8s.haim.dev", "facts.example.com"])).prop_map(
+        |(names, shapes, mark, prefix)| {
+            let collectors: Vec<_> = names
+                .into_iter()
+                .zip(shapes)
+                .map(|(name, (bounds, retired))| collector(name, &bounds, retired))
+                .collect();
+            let registry = Registry::new(collectors).expect("they are well declared");
+            Settings {
+                mark: mark.map_or(DoneMark::Saved, |mark| {
+                    DoneMark::Generation(mark.parse().expect("a label value"))
+                }),
+                prefix: prefix.parse().expect("a domain"),
+                ..Settings::new(Selection::parse("all", &registry).expect("there is one"))
+            }
+        },
+    )
+}
+
+fn collector(name: String, bounds: &[usize], retired: usize) -> &'static Collector {
+    let primary = Fact::primary("nothing", "none", Stability::Immutable);
+    let facts = std::iter::once(primary).chain(FACTS);
+    let facts: Vec<_> = facts.zip(bounds).map(|(fact, bytes)| fact.max_bytes(*bytes)).collect();
+    let collect = Collect::Blocking(|_| Ok(Collected::not_applicable("a fake")));
+    let retired: &[&str] = if retired == 0 { &[] } else { &["gone"] };
+    let collector = Collector::new(name.leak(), Topic::System, "nothing", facts.leak(), collect);
+    Box::leak(Box::new(collector.retired(retired)))
+}

@@ -1,0 +1,122 @@
+//! Clusters with admission policies of their own.
+
+use std::fs;
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use node_annotator_deploy::Manifests;
+use node_annotator_tests::{Cluster, Options, wait};
+use serde_json::json;
+
+use super::combined;
+use super::kubectl::Kubectl;
+use crate::support::{COLLECTORS, NAMESPACE, install, key, node_of, wait_for_label, wait_until_gone};
+
+/// Stands in for OpenShift's `restricted-v2`: a pod may not name a user outside of its namespace's range.
+const USERS_IN_RANGE: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: like-restricted-v2}
+spec:
+  failurePolicy: Fail
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  validations:
+  - expression: "!has(object.spec.securityContext.runAsUser) || (object.spec.securityContext.runAsUser >= 1000680000 && object.spec.securityContext.runAsUser <= 1000689999)"
+    message: "provider restricted-v2: .spec.securityContext.runAsUser: Invalid value: must be in the ranges: [1000680000, 1000689999]"
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: like-restricted-v2}
+spec: {policyName: like-restricted-v2, validationActions: [Deny]}
+"#;
+
+/// Stands in for a rule that wants a probe on every container of a DaemonSet.
+const PROBES: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: like-require-probes}
+spec:
+  failurePolicy: Fail
+  matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [daemonsets]}]}
+  validations:
+  - expression: "object.spec.template.spec.containers.all(c, has(c.livenessProbe) || has(c.readinessProbe) || has(c.startupProbe))"
+    message: "Liveness, readiness, or startup probes are required for all containers."
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: like-require-probes}
+spec: {policyName: like-require-probes, validationActions: [Deny]}
+"#;
+
+/// A probe that any container of ours passes: it runs what is in the image.
+const OVERLAY: &str = "
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../files]
+patches:
+- target: {kind: DaemonSet}
+  patch: |-
+    - op: add
+      path: /spec/template/spec/containers/0/startupProbe
+      value: {exec: {command: [/node-annotator, --version]}}
+";
+
+#[tokio::test]
+async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    cluster.apply_yaml(USERS_IN_RANGE).await?;
+    cluster.apply_yaml(PROBES).await?;
+    cluster.add_node(node_of("n1", "intel-xeon")).await?;
+    wait_until_in_force(&cluster).await?;
+    let settings = combined(&COLLECTORS.join(","));
+    let refused = install(&cluster, &settings).await.expect_err("without probes it is refused");
+    assert!(format!("{refused:#}").contains("probes are required"), "{refused:#}");
+
+    let folder = cluster.folder().join("files");
+    Manifests::new(&settings)?.write(&folder)?;
+    let overlay = cluster.folder().join("overlay");
+    fs::create_dir(&overlay)?;
+    fs::write(overlay.join("kustomization.yaml"), OVERLAY)?;
+    Kubectl::of(&cluster).await?.run(&format!("kubectl apply -k {}", overlay.display())).await?;
+    for collector in COLLECTORS {
+        wait_for_label(&cluster, "n1", &key(collector)).await?;
+    }
+    wait_until_gone(&cluster, &["node-annotator".to_owned()]).await
+}
+
+/// Until then everything is admitted, and nothing is shown.
+async fn wait_until_in_force(cluster: &Cluster) -> Result<()> {
+    let pod = json!({
+        "metadata": {"name": "probe"},
+        "spec": {
+            "securityContext": {"runAsUser": 65532},
+            "containers": [{"name": "probe", "image": "none"}],
+        },
+    });
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), "default");
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"nodeSelector": {"no": "node"}, "containers": [{"name": "probe", "image": "none"}]},
+            },
+        },
+    });
+    wait::until("both policies to be in force", async || {
+        let refused = |said: String, words| {
+            if said.contains(words) { Ok(()) } else { Err(anyhow::anyhow!("{said}")) }
+        };
+        let created = pods.create(&dry_run, &serde_json::from_value(pod.clone())?).await;
+        refused(format!("{:?}", created.err()), "restricted-v2")?;
+        refused(format!("{:?}", cluster.apply(&set).await.err()), "probes are required")
+    })
+    .await?;
+    assert_eq!(cluster.pods(NAMESPACE).await?.len(), 0);
+    Ok(())
+}

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::Dir;
+use rustix::io::Errno;
 
 use self::error::Failure;
 pub use self::error::{HostError, HostErrorKind};
@@ -29,6 +30,8 @@ pub struct HostRoot {
     host: Arc<Host>,
     /// The declared paths; `None` allows all.
     declared: Option<&'static [Need]>,
+    /// A path that cannot be seen.
+    hidden: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,7 @@ struct Host {
 struct Seen {
     texts: BTreeMap<String, Arc<OnceLock<Read>>>,
     accesses: BTreeSet<Access>,
+    undeclared: BTreeSet<String>,
 }
 
 /// The text of a file, and the path that links led to.
@@ -59,6 +63,15 @@ pub enum Access {
     Exists(String),
 }
 
+impl Access {
+    /// The path.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Text(path) | Self::List(path) | Self::Link(path) | Self::Exists(path) => path,
+        }
+    }
+}
+
 impl HostRoot {
     /// The host seen below `root`: `/` on a shell, a small root file system in tests.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -69,13 +82,19 @@ impl HostRoot {
     /// The host of a pod: /proc and /sys below `root`, and everything else below `files`, where it is mounted.
     pub fn with_files(root: impl Into<PathBuf>, files: impl Into<PathBuf>) -> Self {
         let roots = Roots { kernel: root.into(), files: files.into() };
-        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), declared: None }
+        Self { host: Arc::new(Host { roots, seen: Mutex::default() }), declared: None, hidden: None }
     }
 
     /// The same host, of which only /proc, /sys and the declared paths may be looked at.
     #[must_use]
     pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
-        Self { host: Arc::clone(&self.host), declared: Some(needs) }
+        Self { declared: Some(needs), ..self.clone() }
+    }
+
+    /// The same host, of which one path cannot be seen, as behind a mask of the container runtime: for tests.
+    #[must_use]
+    pub fn hiding(&self, path: &str) -> Self {
+        Self { hidden: Some(path.into()), ..self.clone() }
     }
 
     /// The text of a file that must be there; an absent one is an error, too.
@@ -177,11 +196,20 @@ impl HostRoot {
         self.seen().accesses.iter().cloned().collect()
     }
 
+    /// All paths that were looked at without being declared, by whichever collector.
+    pub(super) fn undeclared(&self) -> BTreeSet<String> {
+        self.seen().undeclared.clone()
+    }
+
     fn record(&self, path: &str, access: fn(String) -> Access) -> Result<(), HostError> {
         if !self.declares(path, HostPath::covers) || path.split('/').any(|part| part == "..") {
+            self.seen().undeclared.insert(path.to_owned());
             return Err(HostError::undeclared(path));
         }
         self.seen().accesses.insert(access(path.to_owned()));
+        if self.hidden.as_deref() == Some(path) {
+            return Err(HostError::not_visible(path, Errno::ACCESS.into()));
+        }
         Ok(())
     }
 

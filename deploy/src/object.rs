@@ -11,6 +11,8 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
+use crate::labels;
+
 /// Declares the kinds once: the variant has the name of the type it holds, and so of the Kubernetes kind.
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
@@ -36,6 +38,12 @@ macro_rules! kinds {
                     $(Self::$kind(object) => &object.metadata,)+
                 }
             }
+
+            fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &mut object.metadata,)+
+                }
+            }
         }
 
         $(impl From<$kind> for Object {
@@ -56,4 +64,18 @@ kinds! {
     NetworkPolicy,
     PriorityClass,
     DaemonSet,
+}
+
+impl Object {
+    /// Labels the object, and the pods that it makes, with the version of the binary that generates it.
+    pub(crate) fn label_version(&mut self, version: &str) {
+        // What Cargo allows in a version and Kubernetes does not in a label.
+        let version = version.replace('+', "-");
+        if let Self::DaemonSet(set) = self
+            && let Some(pods) = set.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut())
+        {
+            pods.labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version.clone());
+        }
+        self.metadata_mut().labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version);
+    }
 }

@@ -45,6 +45,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
+    /// The version of the binary that makes these manifests, and that the image holds.
+    pub version: String,
     /// The command that makes these manifests, for the first line of each file.
     pub command: String,
 }
@@ -66,6 +68,7 @@ impl Settings {
             host_network: false,
             environment: BTreeMap::new(),
             policy: PolicyMode::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             command: "cargo xtask gen-manifests".to_owned(),
         }
     }

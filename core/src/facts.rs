@@ -53,7 +53,19 @@ impl Facts {
         Self { primary: primary.into(), others: BTreeMap::new(), left_out: Vec::new() }
     }
 
-    /// Adds a further fact.
+    /// Adds a further fact. A fact is a constant, so that a misspelled one does not compile:
+    ///
+    /// ```
+    /// # use node_annotator_core::{Fact, Facts, Stability};
+    /// const CORES: Fact = Fact::named("cores", "physical cores", "128", Stability::Dynamic);
+    /// let facts = Facts::new("AMD EPYC 7763").with(&CORES, 128);
+    /// ```
+    ///
+    /// ```compile_fail,E0425
+    /// # use node_annotator_core::{Fact, Facts, Stability};
+    /// const CORES: Fact = Fact::named("cores", "physical cores", "128", Stability::Dynamic);
+    /// let facts = Facts::new("AMD EPYC 7763").with(&CORSE, 128);
+    /// ```
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "reads better at the call: `.with(&CORES, cores)`")]
     pub fn with(mut self, fact: &Fact, value: impl ToString) -> Self {

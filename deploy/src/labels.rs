@@ -24,11 +24,11 @@ pub const COMBINED: &str = "combined";
 /// The component of what all DaemonSets share.
 const BASE: &str = "base";
 
-/// The labels of an object of the given component.
+/// The labels of an object of the given component, but for the version, which all objects get last.
 pub fn recommended(installation: &Installation, component: &str) -> BTreeMap<String, String> {
     let mut labels = selector(component);
     labels.extend(
-        [(PART_OF, installation.as_str()), (VERSION, env!("CARGO_PKG_VERSION")), (MANAGED_BY, PRODUCT)]
+        [(PART_OF, installation.as_str()), (MANAGED_BY, PRODUCT)]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     labels

@@ -32,9 +32,13 @@ impl Manifests {
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         settings.check()?;
         let workloads = Workload::all(settings);
+        let mut files = files(settings, &workloads);
+        for object in files.iter_mut().flat_map(|file| &mut file.objects) {
+            object.label_version(&settings.version);
+        }
         Ok(Self {
             command: settings.command.clone(),
-            files: files(settings, &workloads),
+            files,
             warnings: warnings(settings),
             prune_commands: prune_commands(settings, &workloads),
         })

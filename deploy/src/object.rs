@@ -12,6 +12,8 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
+use crate::labels;
+
 /// Declares the kinds once: the variant has the name of the type it holds, and so of the Kubernetes kind.
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
@@ -65,4 +67,18 @@ kinds! {
     NetworkPolicy,
     PriorityClass,
     DaemonSet,
+}
+
+impl Object {
+    /// Labels the object, and the pods that it makes, with the version of the binary that generates it.
+    pub(crate) fn label_version(&mut self, version: &str) {
+        // What Cargo allows in a version and Kubernetes does not in a label.
+        let version = version.replace('+', "-");
+        if let Self::DaemonSet(set) = self
+            && let Some(pods) = set.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut())
+        {
+            pods.labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version.clone());
+        }
+        self.metadata_mut().labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version);
+    }
 }

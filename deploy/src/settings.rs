@@ -50,6 +50,8 @@ pub struct Settings {
     pub policy: PolicyMode,
     /// Where our requests wait at the API server.
     pub queue: Queue,
+    /// The version of the binary that makes these manifests, and that the image holds.
+    pub version: String,
     /// The command that makes these manifests, for the first line of each file.
     pub command: String,
 }
@@ -73,6 +75,7 @@ impl Settings {
             environment: BTreeMap::new(),
             policy: PolicyMode::default(),
             queue: Queue::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             command: "cargo xtask gen-manifests".to_owned(),
         }
     }

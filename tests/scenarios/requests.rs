@@ -36,7 +36,7 @@ async fn a_run_is_one_patch_and_the_same_run_again_changes_nothing() -> Result<(
 
 #[tokio::test]
 async fn a_fact_that_is_no_longer_there_is_deleted_by_the_same_patch() -> Result<()> {
-    let with_reserved_ip = include_str!("../../collectors/fixtures/droplet.metadata.json");
+    let with_reserved_ip = include_str!("../../collectors/fixtures/droplet.metadata/metadata/v1.json");
     let metadata = MetadataServer::start(Answer::ok(with_reserved_ip)).await?;
     let cluster = Cluster::start(Options::default()).await?;
     let node = droplet("n1", &metadata);

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything that has to pass.
 
+use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::Args;
 use xtask_workspace::KUBERNETES_VARIABLE;
 
@@ -20,6 +22,20 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
+/// The crate that stands for those of other people: it is not in the workspace.
+const OUT_OF_TREE: [&str; 2] = ["--manifest-path", "collectors/examples/out-of-tree/Cargo.toml"];
+
+/// What it does not inherit. With it, and with the versions and the target folder of the workspace, cargo finds most of its
+/// dependencies compiled.
+const AS_IN_THE_WORKSPACE: [&str; 6] = [
+    "--config",
+    "profile.dev.debug=\"line-tables-only\"",
+    "--config",
+    "profile.dev.package.\"*\".debug=false",
+    "--config",
+    "patch.crates-io.jsonpath-rust.path=\"annotator-bin/jsonpath\"",
+];
+
 /// One thing that has to pass.
 struct Step {
     title: &'static str,
@@ -29,6 +45,7 @@ struct Step {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut times = Vec::new();
+    lock_out_of_tree()?;
     for step in steps(options) {
         let elapsed = step::run(step.title, &mut command(&step, options))?;
         times.push((step.title, elapsed));
@@ -55,6 +72,11 @@ fn steps(options: &Options) -> Vec<Step> {
             &["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"],
         ),
         step("unit tests", &["test", "--workspace", "--no-fail-fast"]),
+        step("a crate of other people: format", &[&["fmt", "--check"], &OUT_OF_TREE[..]].concat()),
+        step(
+            "a crate of other people: tests",
+            &[&["test"], &OUT_OF_TREE[..], &AS_IN_THE_WORKSPACE[..]].concat(),
+        ),
         step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
     ];
     if !options.no_cluster {
@@ -71,9 +93,20 @@ fn steps(options: &Options) -> Vec<Step> {
     steps
 }
 
+/// Gives the crate the versions of the workspace. Its own lock file is not committed: as with any library, others have theirs.
+fn lock_out_of_tree() -> anyhow::Result<()> {
+    let root = xtask_workspace::root();
+    let lock = root.join(OUT_OF_TREE[1]).with_file_name("Cargo.lock");
+    fs::copy(root.join("Cargo.lock"), &lock).with_context(|| format!("cannot write `{}`", lock.display()))?;
+    Ok(())
+}
+
 fn command(step: &Step, options: &Options) -> Command {
     let mut command = xtask_workspace::cargo();
     command.args(&step.arguments);
+    if step.arguments.ends_with(&AS_IN_THE_WORKSPACE) {
+        command.env("CARGO_TARGET_DIR", xtask_workspace::target_folder());
+    }
     match step.arguments[0] {
         "doc" => {
             command.env("RUSTDOCFLAGS", "--deny warnings");

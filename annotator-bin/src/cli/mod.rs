@@ -1,5 +1,6 @@
 //! The command line: a file for each command, and the groups of options that they share.
 
+mod identity;
 #[cfg(feature = "operator")]
 mod operator;
 mod options;
@@ -15,6 +16,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use node_annotator_core::{Environment, Registry};
 
+use crate::app::App;
 use crate::exit::Exit;
 use crate::node::job::Job;
 use crate::process;
@@ -32,7 +34,7 @@ use crate::trouble::Trouble;
 /// Without a command it runs: `node-annotator --dry-run` is `node-annotator run --dry-run`. Every option is
 /// an environment variable too; one that is set to nothing counts as unset.
 #[derive(Debug, Parser)]
-#[command(name = "node-annotator", version, max_term_width = 100)]
+#[command(name = App::STOCK.name, version = App::STOCK.version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,14 +49,20 @@ enum Command {
     Operator(operator::OperatorCommand),
 }
 
-/// The definition of the command line, for its reference.
+/// The definition of the stock binary's command line, for its reference.
 pub fn command() -> clap::Command {
-    variables::without_empty_variables(Cli::command())
+    command_of(&App::STOCK)
 }
 
-/// The whole of the binary: reads the command line, does what it says, and returns the exit code.
-pub fn main() -> ExitCode {
-    process::guarded(|| match Cli::read(std::env::args_os()).map(|cli| cli.execute()) {
+/// The definition of a binary's command line.
+fn command_of(app: &App) -> clap::Command {
+    let command = identity::of_app(Cli::command(), app);
+    variables::without_empty_variables(command)
+}
+
+/// The whole of a binary: reads the command line, does what it says, and returns the exit code.
+pub(crate) fn main(app: &App) -> ExitCode {
+    process::guarded(|| match Cli::read(app, std::env::args_os()).map(|cli| cli.execute(app)) {
         Ok(Err(error)) => error.downcast::<Usage>().map(|usage| usage.into_clap().tell()),
         Ok(done) => done,
         Err(error) => Ok(error.tell()),
@@ -67,37 +75,38 @@ pub fn job(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
 ) -> Result<Job, clap::Error> {
-    let cli = Cli::read(std::iter::once(own_name().into()).chain(arguments))?;
+    let cli = Cli::read(&App::STOCK, std::iter::once(App::STOCK.name.into()).chain(arguments))?;
     let registry = Registry::from_inventory().map_err(|error| Usage(Trouble::plain(error)).into_clap())?;
     match cli.command {
-        Command::Run(run) => run.job(environment, &registry).map_err(Usage::into_clap),
+        Command::Run(run) => run.job(environment, &registry, &App::STOCK).map_err(Usage::into_clap),
         #[cfg(feature = "operator")]
         Command::Operator(_) => Err(Usage(Trouble::plain("a container of ours runs `run`")).into_clap()),
     }
 }
 
 impl Cli {
-    fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    fn read(app: &App, arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<_> = arguments.into_iter().collect();
         if arguments.is_empty() {
-            arguments.push("node-annotator".into());
+            arguments.push(app.name.into());
         }
         let is_bare = is_bare(arguments.get(1));
         if is_bare {
             arguments.insert(1, "run".into());
         }
-        let mut command = command();
+        let mut command = command_of(app);
         let matches = command.try_get_matches_from_mut(arguments);
-        let matches = matches.map_err(|error| if is_bare { with_command_first(error) } else { error })?;
+        let matches =
+            matches.map_err(|error| if is_bare { with_command_first(app, error) } else { error })?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 
-    fn execute(&self) -> anyhow::Result<Exit> {
+    fn execute(&self, app: &App) -> anyhow::Result<Exit> {
         let registry = Registry::from_inventory()?;
         match &self.command {
-            Command::Run(command) => command.run(&registry),
+            Command::Run(command) => command.run(&registry, app),
             #[cfg(feature = "operator")]
-            Command::Operator(command) => command.run(&registry),
+            Command::Operator(command) => command.run(&registry, app),
         }
     }
 }
@@ -111,11 +120,11 @@ fn is_bare(first: Option<&OsString>) -> bool {
 }
 
 /// Says where the command belongs, if one was given behind options.
-fn with_command_first(error: clap::Error) -> clap::Error {
+fn with_command_first(app: &App, error: clap::Error) -> clap::Error {
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if Cli::command().find_subcommand(argument).is_some() => {
             let what = format!("the command `{argument}` comes after options");
-            let hint = format!("put it first: {} {argument} [OPTIONS]", own_name());
+            let hint = format!("put it first: {} {argument} [OPTIONS]", own_name(app));
             Usage(Trouble::new(what, hint)).into_clap()
         }
         _ => error,
@@ -123,9 +132,9 @@ fn with_command_first(error: clap::Error) -> clap::Error {
 }
 
 /// What this binary is called: with collectors of its own it may have a name of its own.
-fn own_name() -> String {
+fn own_name(app: &App) -> String {
     let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    path.file_name().map_or_else(|| "node-annotator".to_owned(), |name| name.to_string_lossy().into_owned())
+    path.file_name().map_or_else(|| app.name.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The options contradict each other, or the registry.

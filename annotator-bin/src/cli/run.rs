@@ -15,6 +15,7 @@ use super::options::{
     SelectionOptions, duration,
 };
 use super::variables::process_environment;
+use crate::app::App;
 use crate::exit::{self, Exit};
 use crate::node::job::Job;
 use crate::node::network::{MetadataClient, system_resolver};
@@ -131,17 +132,18 @@ Examples:
 }
 
 impl RunCommand {
-    pub(super) fn run(&self, registry: &Registry) -> anyhow::Result<Exit> {
-        let job = self.job(process_environment(), registry)?;
+    pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
+        let job = self.job(process_environment(), registry, app)?;
         logging::start(self.log.format, self.log.level);
         process::block_on(job.supervised())?
     }
 
     /// Holds the options against each other and against the registry.
-    pub(super) fn job(&self, environment: Environment, registry: &Registry) -> Result<Job, Usage> {
+    pub(super) fn job(&self, environment: Environment, registry: &Registry, app: &App) -> Result<Job, Usage> {
         Ok(Job {
             settings: self.settings(registry)?,
             context: Arc::new(self.context(environment)),
+            user_agent: app.user_agent(),
             kubeconfig: self.cluster.kubeconfig.clone(),
             output: self.output.output,
             termination_message_path: self.termination_message_path.clone(),

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use http::header::USER_AGENT;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
@@ -13,8 +12,8 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::ClusterError;
 use super::preconnected::Preconnected;
-use super::{AGENT, ClusterError};
 
 /// An API server that says nothing for this long is silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,8 +83,7 @@ fn connector(config: &Config) -> Result<impl Connector, Error> {
 }
 
 /// The layers around each request.
-fn build(mut config: Config, connector: impl Connector) -> Result<Client, Error> {
-    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+fn build(config: Config, connector: impl Connector) -> Result<Client, Error> {
     let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

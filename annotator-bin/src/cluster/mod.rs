@@ -11,20 +11,26 @@ use std::path::Path;
 
 pub use client::{client, connecting_client};
 pub use error::{ADMINISTRATOR, ClusterError, Reason};
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::Config;
 use kube::config::KubeConfigOptions;
 
-/// Who we are in the API server's audit log.
-pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
-
-/// Who owns our keys in `managedFields`: the policy lets no other.
-pub use node_annotator_deploy::policy::FIELD_MANAGER;
+pub use node_annotator_core::key::FIELD_MANAGER;
 
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
+/// Requests to it will name the user agent.
 ///
 /// # Errors
 /// Names the place that was looked at and what is wrong there.
-pub async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
+pub async fn configuration(kubeconfig: Option<&Path>, user_agent: &str) -> Result<Config, ClusterError> {
+    let mut config = found(kubeconfig).await?;
+    let agent = HeaderValue::from_str(user_agent).expect("name and version of an app are visible ASCII");
+    config.headers.push((USER_AGENT, agent));
+    Ok(config)
+}
+
+async fn found(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
     let in_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if kubeconfig.is_none() && in_pod && env::var_os("KUBECONFIG").is_none() {
         return Config::incluster()

@@ -25,6 +25,8 @@ pub struct Job {
     pub settings: Settings,
     /// The world as the collectors see it.
     pub context: Arc<Context>,
+    /// Who it is in the API server's audit log.
+    pub user_agent: String,
     /// The kubeconfig, if it is not looked for.
     pub kubeconfig: Option<PathBuf>,
     /// The shape of what is printed.
@@ -63,8 +65,8 @@ impl Job {
         stop: &Stop,
         show: impl FnOnce(Exit, String) -> anyhow::Result<()>,
     ) -> anyhow::Result<Exit> {
-        let kubeconfig = self.kubeconfig;
-        let configuration = async move { cluster::configuration(kubeconfig.as_deref()).await };
+        let (kubeconfig, user_agent) = (self.kubeconfig, self.user_agent);
+        let configuration = async move { cluster::configuration(kubeconfig.as_deref(), &user_agent).await };
         let finished = run(&self.settings, self.context, configuration, stop).await;
         let exit = finished.exit();
         let message = termination::message(exit, finished.trouble(), finished.report());

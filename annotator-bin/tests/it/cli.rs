@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
-use crate::process::{Pod, example, faulty, run, stderr, stdout};
+use crate::process::{faulty, run, stderr, stdout};
 
 /// Exit code, stdout and stderr of a command.
 fn session(command: &mut Command) -> String {
@@ -146,23 +146,4 @@ fn what_is_not_a_terminal_gets_no_color() {
         assert!(stderr(&output).contains("collector is not done"));
         assert!(!output.stderr.contains(&0x1b) && !output.stdout.contains(&0x1b));
     }
-}
-
-#[test]
-fn a_collector_from_elsewhere_needs_two_lines() {
-    let pod = Pod::new();
-    let dry_run = || {
-        let mut command = example("own_collectors");
-        command.args(["--collectors", "machine-image", "--dry-run", "--host-root"]).arg(pod.path(""));
-        session(&mut command)
-    };
-    assert!(
-        dry_run().contains("machine-image  not applicable: there is no `/etc/image-id`"),
-        "{}",
-        dry_run()
-    );
-    std::fs::write(pod.path("etc/image-id"), "image_name=\"al2023-ami\"\nimage_version=\"2023\"\n").unwrap();
-    assert_snapshot!("own-collectors", dry_run());
-    let list = stdout(&run(example("own_collectors").arg("list")));
-    assert!(list.contains("\n  kernel ") && list.contains("\n  machine-image "), "{list}");
 }

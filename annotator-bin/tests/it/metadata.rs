@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::process::{example, run, stderr, stdout};
+use crate::process::{run, stderr, stdout, stock};
 
 /// Answers every connection with these bytes and leaves it open; tells what it was asked.
 async fn serve(answer: &'static [u8]) -> (SocketAddr, UnboundedReceiver<String>) {
@@ -198,7 +198,7 @@ async fn proxy_variables_are_not_read() {
     assert_eq!(body.len(), 91);
     let (address, mut questions) = serve(answer.leak()).await;
     let output = tokio::task::spawn_blocking(move || {
-        let mut command = example("own_collectors");
+        let mut command = stock();
         for variable in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             command.env(variable, "http://127.0.0.1:9");
         }

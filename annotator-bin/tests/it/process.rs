@@ -26,6 +26,13 @@ pub(crate) fn example(name: &str) -> Command {
     command
 }
 
+/// The binary as it is shipped.
+pub(crate) fn stock() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node-annotator"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
 /// The binary whose collectors misbehave.
 pub(crate) fn faulty(arguments: &[&str]) -> Command {
     let mut command = example("faulty_collectors");

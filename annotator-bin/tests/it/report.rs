@@ -52,7 +52,7 @@ fn what_went_wrong_is_said_in_report_and_log() {
     good  hello
 
     nothing is written: not allowed to patch node `worker-1` (403): as the test wants it
-    hint: grant the service account the verb `patch` on `nodes`, as the ClusterRole of `node-annotator manifests` does
+    hint: grant the service account the verb `patch` on `nodes`, as the generated ClusterRole does
     ");
     assert!(
         stderr(&output).contains("ERROR not allowed to patch node `worker-1` (403)"),

@@ -119,7 +119,7 @@ async fn looking_for_the_cluster_ends_with_the_deadline() {
 async fn collecting_leaves_the_publish_budget_alone() {
     let (_stopper, stop) = channel();
     let started = Instant::now();
-    let connect = configuration(Some(Path::new("/nowhere")));
+    let connect = configuration(Some(Path::new("/nowhere")), "test/1");
     let finished = run(&settings(&WAITING, node()), offline(), connect, &stop).await;
     assert_eq!(started.elapsed(), Duration::from_secs(30));
     assert_eq!(finished.exit(), Exit::Unfinished);
@@ -165,7 +165,7 @@ async fn the_connection_stands_before_the_facts_and_nothing_is_asked_on_it() {
 #[tokio::test(start_paused = true)]
 async fn without_a_cluster_the_report_is_still_there() {
     let (_stopper, stop) = channel();
-    let connect = configuration(Some(Path::new("/nowhere")));
+    let connect = configuration(Some(Path::new("/nowhere")), "test/1");
     let finished = run(&settings(&GOOD, node()), offline(), connect, &stop).await;
     let trouble = finished.trouble().unwrap();
     assert!(trouble.what.starts_with("no usable kubeconfig: "), "{trouble}");

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use node_annotator_core::context::{HttpError, HttpMethod, HttpResponse};
-use node_annotator_core::{Collector, Environment, Outcome};
+use node_annotator_core::{Collector, Context, Environment, Outcome};
+use node_annotator_testing::{NOTHING_TO_SEE, SECRET, Service, outcome};
 
-use crate::machine::{SECRET, collector, context, droplet_metadata, outcome};
-use crate::network::{Forbidden, Service};
+use crate::{collector, host};
 
 const URL: &str = "http://127.0.0.1:1/metadata/v1.json";
 
@@ -20,15 +20,21 @@ fn anchor_ip() -> &'static Collector {
     collector("digital-ocean-anchor-ip")
 }
 
+/// The metadata document of the Droplet, with a secret in every field that may hold one.
+fn droplet_metadata() -> String {
+    host("droplet.metadata").read("/metadata/v1.json").unwrap().to_string()
+}
+
 async fn ask(machine: &str, url: Option<&str>, service: &Arc<Service>) -> Outcome {
     let environment: Environment = url.map(|url| ("DIGITAL_OCEAN_METADATA_URL", url)).into_iter().collect();
-    outcome(anchor_ip(), context(machine, environment, Arc::clone(service) as _, Arc::new(Forbidden))).await
+    let cx = Context::offline(host(machine)).with_environment(environment);
+    outcome(anchor_ip(), cx.with_http(Arc::clone(service) as _)).await
 }
 
 async fn failure(machine: &str, url: Option<&str>, service: Service) -> (String, Option<String>, usize) {
     let service = Arc::new(service);
     match ask(machine, url, &service).await {
-        Outcome::Failed { error, hint } => (error, hint, service.asked()),
+        Outcome::Failed { error, hint } => (error, hint, service.requests().len()),
         outcome => panic!("{outcome:?}"),
     }
 }
@@ -39,7 +45,7 @@ async fn a_droplet_is_asked_with_bounds() {
     let Outcome::Collected(facts) = ask(OURS, None, &service).await else { panic!("a Droplet has facts") };
     assert_eq!(facts.get(None), Some("10.17.0.9"));
     assert_eq!(facts.iter().count(), anchor_ip().facts.len());
-    let requests = service.requests.lock().unwrap();
+    let requests = service.requests();
     let [request] = requests.as_slice() else { panic!("one request: {requests:?}") };
     assert_eq!(request.method, HttpMethod::Get);
     assert_eq!(request.url, "http://169.254.169.254/metadata/v1.json");
@@ -53,7 +59,7 @@ async fn another_vendor_is_not_asked() {
     let outcome = ask(OTHER, None, &service).await;
     let reason = "not a Droplet: the firmware names `Supermicro`";
     assert_eq!(outcome, Outcome::NotApplicable(reason.to_owned()));
-    assert_eq!(service.asked(), 0);
+    assert_eq!(service.requests().len(), 0);
 }
 
 #[tokio::test]
@@ -61,7 +67,7 @@ async fn the_variable_overrides_the_firmware() {
     for machine in [OURS, OTHER, UNKNOWN] {
         let service = Arc::new(Service::answers(200, droplet_metadata()));
         assert!(matches!(ask(machine, Some(URL), &service).await, Outcome::Collected(_)), "{machine}");
-        assert_eq!(service.requests.lock().unwrap()[0].url, URL);
+        assert_eq!(service.requests()[0].url, URL);
     }
 }
 
@@ -76,20 +82,20 @@ async fn a_droplet_whose_service_is_unreachable_fails_after_retries() {
         assert!(hint.unwrap().contains("NetworkPolicy"));
         assert_eq!(asked, 4);
     }
-    let (error, _, asked) = failure(OURS, None, Service::new(|_| Err(HttpError::Timeout))).await;
+    let (error, _, asked) = failure(OURS, None, Service::new(|_, _| Err(HttpError::Timeout))).await;
     assert_eq!(error, "cannot ask the metadata service of DigitalOcean: no answer in time");
     assert_eq!(asked, 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_recovers_is_asked_again() {
-    let service = Arc::new(Service::new(|before| match before {
+    let service = Arc::new(Service::new(|_, before| match before {
         0 => Err(HttpError::Timeout),
         1 => Ok(HttpResponse { status: 500, body: Vec::new() }),
         _ => Ok(HttpResponse { status: 200, body: droplet_metadata().into_bytes() }),
     }));
     assert!(matches!(ask(OURS, None, &service).await, Outcome::Collected(_)));
-    assert_eq!(service.asked(), 3);
+    assert_eq!(service.requests().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,12 +131,12 @@ async fn a_droplet_without_an_anchor_address_is_not_a_failure() {
 
 #[tokio::test]
 async fn a_machine_of_which_nothing_says_that_it_is_a_droplet_is_not_asked() {
-    for machine in [UNKNOWN, "nothing-to-see"] {
+    for machine in [UNKNOWN, NOTHING_TO_SEE] {
         let service = Arc::new(Service::answers(200, droplet_metadata()));
         let reason =
             "nothing says that this is a Droplet; set `DIGITAL_OCEAN_METADATA_URL` to ask all the same";
         assert_eq!(ask(machine, None, &service).await, Outcome::NotApplicable(reason.to_owned()));
-        assert_eq!(service.asked(), 0);
+        assert_eq!(service.requests().len(), 0);
     }
 }
 

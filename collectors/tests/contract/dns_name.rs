@@ -1,24 +1,27 @@
 //! Which of the names that DNS knows is taken for the node's own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use node_annotator_core::{Environment, Outcome};
+use node_annotator_core::{Context, Environment, Outcome};
+use node_annotator_testing::{NOTHING_TO_SEE, Zone, outcome};
 
-use crate::machine::{collector, context, outcome};
-use crate::network::{Forbidden, Zone};
+use crate::{collector, host};
+
+const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17));
 
 async fn ask(node_ips: Option<&str>, zone: Zone) -> Outcome {
     let environment: Environment = node_ips.map(|list| ("NODE_IPS", list)).into_iter().collect();
-    let cx = context("nothing-to-see", environment, Arc::new(Forbidden), Arc::new(zone));
+    let cx =
+        Context::offline(host(NOTHING_TO_SEE)).with_environment(environment).with_resolver(Arc::new(zone));
     outcome(collector("dns-name"), cx).await
 }
 
 #[tokio::test]
 async fn a_name_that_points_back_is_the_nodes() {
-    let zone = Zone::with_node(&["192.0.2.17", "2001:db8::17"], "Node-17.Example.com.");
-    let mut zone = Zone { addresses: [].into(), ..zone };
     let address: IpAddr = "2001:db8::17".parse().unwrap();
+    let zone = Zone::with_node(&[NODE, address], "Node-17.Example.com.");
+    let mut zone = Zone { addresses: [].into(), ..zone };
     zone.addresses.insert("node-17.example.com".to_owned(), vec![address]);
     let Outcome::Collected(facts) = ask(Some("192.0.2.17,2001:db8::17"), zone).await else {
         panic!("the second address confirms the name");
@@ -28,12 +31,11 @@ async fn a_name_that_points_back_is_the_nodes() {
 
 #[tokio::test]
 async fn names_are_sorted_and_only_confirmed_ones_count() {
-    let mut zone = Zone::with_node(&["192.0.2.17"], "b.example.com");
-    let address: IpAddr = "192.0.2.17".parse().unwrap();
-    zone.addresses.insert("c.example.com".to_owned(), vec![address]);
+    let mut zone = Zone::with_node(&[NODE], "b.example.com");
+    zone.addresses.insert("c.example.com".to_owned(), vec![NODE]);
     zone.addresses.insert("a.example.org".to_owned(), vec!["198.51.100.1".parse().unwrap()]);
     let claimed = ["c.example.com", "a.example.org", "b.example.com", "bad_name.example.com"];
-    zone.names.insert(address, claimed.map(str::to_owned).into());
+    zone.names.insert(NODE, claimed.map(str::to_owned).into());
     let Outcome::Collected(facts) = ask(Some("192.0.2.17"), zone).await else {
         panic!("two names are confirmed");
     };
@@ -46,7 +48,7 @@ async fn no_name_and_no_confirmed_name_are_not_failures() {
     let outcome = ask(Some("192.0.2.17"), Zone::default()).await;
     let reason = "the node's addresses point back to no name";
     assert_eq!(outcome, Outcome::NotApplicable(reason.to_owned()));
-    let claimed = Zone { addresses: [].into(), ..Zone::with_node(&["192.0.2.17"], "node.example.com") };
+    let claimed = Zone { addresses: [].into(), ..Zone::with_node(&[NODE], "node.example.com") };
     let reason = "no name that the node's addresses point back to leads to them";
     assert_eq!(ask(Some("192.0.2.17"), claimed).await, Outcome::NotApplicable(reason.to_owned()));
 }

@@ -2,32 +2,39 @@
 
 use std::collections::BTreeMap;
 
+use super::undeclared::Undeclared;
 use crate::Variable;
 
 /// Environment variables, as they were when the run began.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    /// The variables that are declared, and where it is noted that another one was asked for; `None` allows all.
+    declared: Option<(&'static [Variable], Undeclared)>,
+}
 
 impl Environment {
     /// The value of a variable. One that is set to nothing counts as unset, as in generated manifests.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+        if let Some((declared, undeclared)) = &self.declared
+            && !declared.iter().any(|variable| variable.name == name)
+        {
+            undeclared.note(format!("the variable `{name}`"));
+            return None;
+        }
+        self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
-}
 
-impl Environment {
-    /// The variables that are declared.
-    #[must_use]
-    pub fn restricted_to(&self, declared: &[Variable]) -> Self {
-        let is_declared = |name: &String| declared.iter().any(|variable| variable.name == name);
-        let variables = self.0.iter().filter(|(name, _)| is_declared(name));
-        Self(variables.map(|(name, value)| (name.clone(), value.clone())).collect())
+    /// The same, of which only the declared variables are seen.
+    pub(super) fn restricted_to(&self, declared: &'static [Variable], undeclared: &Undeclared) -> Self {
+        Self { declared: Some((declared, undeclared.clone())), ..self.clone() }
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, declared: None }
     }
 }
 

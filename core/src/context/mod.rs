@@ -6,6 +6,7 @@ mod host;
 mod http;
 mod resolver;
 mod unconnected;
+mod undeclared;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
 pub use unconnected::Unconnected;
 
+use self::undeclared::{Undeclared, UndeclaredNetwork};
 use crate::{Collector, Need};
 
 /// Everything a collector gets. A collector opens no path, socket or environment variable by itself.
@@ -29,13 +31,20 @@ pub struct Context {
     pub http: Arc<dyn HttpClient>,
     /// DNS.
     pub resolver: Arc<dyn Resolver>,
+    undeclared: Undeclared,
 }
 
 impl Context {
     /// A context without a variable, whose network answers every request with "there is no network".
     pub fn offline(host: HostRoot) -> Self {
         let network = Arc::new(Unconnected("there is no network"));
-        Self { host, environment: Environment::default(), http: network.clone(), resolver: network }
+        Self {
+            host,
+            environment: Environment::default(),
+            http: network.clone(),
+            resolver: network,
+            undeclared: Undeclared::default(),
+        }
     }
 
     /// The same with these variables.
@@ -59,16 +68,23 @@ impl Context {
     /// What one collector is handed: the paths, variables and networks that it declares.
     #[must_use]
     pub fn restricted_to(&self, collector: &Collector) -> Self {
-        let none = || Arc::new(Unconnected("the collector does not declare that it needs it"));
+        let none = || Arc::new(UndeclaredNetwork(self.undeclared.clone()));
         Self {
             host: self.host.restricted_to(collector.needs),
-            environment: self.environment.restricted_to(collector.variables),
+            environment: self.environment.restricted_to(collector.variables, &self.undeclared),
             http: if collector.needs.contains(&Need::MetadataService) {
                 Arc::clone(&self.http)
             } else {
                 none()
             },
             resolver: if collector.needs.contains(&Need::Dns) { Arc::clone(&self.resolver) } else { none() },
+            undeclared: self.undeclared.clone(),
         }
+    }
+
+    /// What collectors asked for and do not declare, whether they made anything of the refusal or not: for tests.
+    pub fn undeclared(&self) -> Vec<String> {
+        let paths = self.host.undeclared().into_iter().map(|path| format!("the host path `{path}`"));
+        self.undeclared.all().into_iter().chain(paths).collect()
     }
 }

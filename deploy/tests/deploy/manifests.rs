@@ -217,12 +217,15 @@ fn rules_have_distinct_ids_and_messages_on_one_line() {
 
 #[test]
 fn every_object_has_the_recommended_labels_and_no_selector_has_the_version() {
-    for object in Manifests::new(&all()).unwrap().objects() {
+    // A `+` is part of some versions, and of no label.
+    let settings = Settings { version: "0.3.0+site".to_owned(), ..all() };
+    for object in Manifests::new(&settings).unwrap().objects() {
         if let Object::PriorityLevelConfiguration(level) = object {
             assert!(!level.metadata.labels.as_ref().unwrap().contains_key(labels::PART_OF));
             continue;
         }
         let found = object.metadata().labels.clone().unwrap();
+        assert_eq!(found[labels::VERSION], "0.3.0-site");
         for key in [labels::NAME, labels::COMPONENT, labels::PART_OF, labels::VERSION, labels::MANAGED_BY] {
             assert!(found.contains_key(key), "{} lacks {key}", object.kind());
         }
@@ -232,6 +235,7 @@ fn every_object_has_the_recommended_labels_and_no_selector_has_the_version() {
             assert_eq!(selector.keys().collect::<Vec<_>>(), [labels::COMPONENT, labels::NAME]);
             let pod = spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
             assert!(selector.iter().all(|(key, value)| pod.get(key) == Some(value)));
+            assert_eq!(pod[labels::VERSION], "0.3.0-site");
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn machine(name: &str) -> PathBuf {
 
 /// Starts the metadata service of the recorded Droplet, on loopback.
 pub(crate) async fn droplet_metadata() -> Result<MetadataServer> {
-    let path = machine("droplet.metadata.json");
+    let path = machine("droplet.metadata/metadata/v1.json");
     let document = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     MetadataServer::start(Answer::ok(&document)).await
 }

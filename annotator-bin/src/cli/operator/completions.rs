@@ -1,11 +1,11 @@
 //! `completions`: a script for a shell.
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
-use node_annotator_core::Registry;
 
-use crate::cli::{Cli, own_name};
+use crate::app::App;
+use crate::cli::{command_of, own_name};
 use crate::exit::{self, Exit};
 use crate::output::print;
 
@@ -17,9 +17,9 @@ pub(crate) struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    pub(super) fn run(&self, _: &Registry) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, app: &App) -> anyhow::Result<Exit> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), own_name(), &mut script);
+        clap_complete::generate(self.shell, &mut command_of(app), own_name(app), &mut script);
         print(&String::from_utf8(script).context("the completion script is not text")?)?;
         Ok(Exit::Done)
     }

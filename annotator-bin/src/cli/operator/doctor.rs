@@ -1,9 +1,9 @@
 //! `doctor`: checks an installation.
 
 use clap::Args;
-use node_annotator_core::Registry;
 use node_annotator_deploy::Installation;
 
+use crate::app::App;
 use crate::cli::options::{CLUSTER, ClusterOptions, KeyOptions, OutputOptions};
 use crate::cluster;
 use crate::exit::{self, Exit};
@@ -33,11 +33,15 @@ dry run.";
 }
 
 impl DoctorCommand {
-    pub(super) fn run(&self, _: &Registry) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, app: &App) -> anyhow::Result<Exit> {
         let Self { namespace, cluster, keys, output } = self;
-        let settings = Settings { installation: namespace.clone(), prefix: keys.prefix.clone() };
+        let settings = Settings { installation: namespace.clone(), prefix: keys.prefix.clone(), app: *app };
         let diagnosis = process::block_on(async {
-            diagnose(cluster::configuration(cluster.kubeconfig.as_deref()).await, &settings).await
+            diagnose(
+                cluster::configuration(cluster.kubeconfig.as_deref(), &app.user_agent()).await,
+                &settings,
+            )
+            .await
         })?;
         print(&render(&diagnosis, output.output))?;
         Ok(diagnosis.exit())

@@ -4,10 +4,9 @@ use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 use node_annotator_core::Registry;
 use node_annotator_core::fact::clean;
-use node_annotator_deploy::{
-    DEFAULT_IMAGE, ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Settings,
-};
+use node_annotator_deploy::{ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Settings};
 
+use crate::app::App;
 use crate::cli::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
 use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
@@ -44,8 +43,8 @@ pub(crate) struct ManifestsCommand {
     namespace: Installation,
 
     /// The image
-    #[arg(long, env = "NODE_ANNOTATOR_IMAGE", default_value = DEFAULT_IMAGE, help_heading = OBJECTS)]
-    image: String,
+    #[arg(long, env = "NODE_ANNOTATOR_IMAGE", help_heading = OBJECTS)]
+    image: Option<String>,
 
     /// When the kubelet pulls the image
     #[arg(
@@ -156,9 +155,9 @@ impl ValueEnum for PullPolicy {
 }
 
 impl ManifestsCommand {
-    pub(super) fn run(&self, registry: &Registry) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
         let usage = |error| Usage(Trouble::plain(error));
-        let manifests = Manifests::new(&self.settings(registry)?).map_err(usage)?;
+        let manifests = Manifests::new(&self.settings(registry, app)?).map_err(usage)?;
         for warning in manifests.warnings() {
             eprintln!("warning: {warning}");
         }
@@ -170,7 +169,7 @@ impl ManifestsCommand {
         Ok(Exit::Done)
     }
 
-    fn settings(&self, registry: &Registry) -> Result<Settings, Usage> {
+    fn settings(&self, registry: &Registry, app: &App) -> Result<Settings, Usage> {
         // All by name: a flag that is added cannot be forgotten here.
         let Self {
             selection,
@@ -196,7 +195,7 @@ impl ManifestsCommand {
             allow_foreign_prefix: *allow_foreign_prefix,
             mark: generation.done_mark(),
             installation: namespace.clone(),
-            image: image.clone(),
+            image: image.clone().ok_or_else(|| without_image(app))?,
             image_pull_policy: image_pull_policy.0,
             image_pull_secrets: image_pull_secret.clone(),
             layout: if *combined { Layout::Combined } else { Layout::PerCollector },
@@ -206,16 +205,28 @@ impl ManifestsCommand {
             environment: env.iter().cloned().collect(),
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
-            command: command_line(),
+            version: app.version.to_owned(),
+            command: command_line(app),
         })
     }
 }
 
+/// The stock image would start pods without the collectors of this binary.
+fn without_image(app: &App) -> Usage {
+    Usage(Trouble::new(
+        format!("which image holds `{}`? --image is missing", app.name),
+        format!(
+            "build one that starts this binary, and name it: {} manifests --image REGISTRY/NAME:TAG",
+            own_name(app)
+        ),
+    ))
+}
+
 /// The command that was given, for the first line of the output.
-fn command_line() -> String {
+fn command_line(app: &App) -> String {
     const LONGEST: usize = 400;
     let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    clean(&format!("{} {arguments}", own_name()), LONGEST)
+    clean(&format!("{} {arguments}", own_name(app)), LONGEST)
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

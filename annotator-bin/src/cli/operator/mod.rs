@@ -9,6 +9,7 @@ mod manifests;
 use clap::Subcommand;
 use node_annotator_core::Registry;
 
+use crate::app::App;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
@@ -26,13 +27,13 @@ pub(crate) enum OperatorCommand {
 }
 
 impl OperatorCommand {
-    pub(super) fn run(&self, registry: &Registry) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
         match self {
             Self::List(command) => command.run(registry),
             Self::Explain(command) => command.run(registry),
-            Self::Manifests(command) => command.run(registry),
-            Self::Doctor(command) => command.run(registry),
-            Self::Completions(command) => command.run(registry),
+            Self::Manifests(command) => command.run(registry, app),
+            Self::Doctor(command) => command.run(app),
+            Self::Completions(command) => command.run(app),
         }
     }
 }

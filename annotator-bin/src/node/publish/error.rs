@@ -64,7 +64,7 @@ pub(super) fn write_trouble(error: &ClusterError, node: &str) -> Trouble {
     match error.reason() {
         Reason::Forbidden => error.with_words(
             format_args!("not allowed to patch node `{node}`"),
-            "grant the service account the verb `patch` on `nodes`, as the ClusterRole of `node-annotator manifests` does",
+            "grant the service account the verb `patch` on `nodes`, as the generated ClusterRole does",
         ),
         Reason::NotFound => error.with_words(
             format_args!("there is no node `{node}`"),

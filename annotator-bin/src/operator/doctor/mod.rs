@@ -30,6 +30,7 @@ pub use report::render;
 
 use self::evidence::Evidence;
 use self::table::{Scope, rows};
+use crate::app::App;
 use crate::cluster::ClusterError;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub installation: Installation,
     /// The domain that all its keys begin with.
     pub prefix: Prefix,
+    /// The binary that checks, and that would generate the manifests anew.
+    pub app: App,
 }
 
 impl Settings {
@@ -65,7 +68,8 @@ impl Settings {
             flags = format!("{flags} --prefix {}", self.prefix);
         }
         format!(
-            "apply again, with the flags it was installed with: node-annotator manifests{flags} | kubectl apply -f -"
+            "apply again, with the flags it was installed with: {} manifests{flags} | kubectl apply -f -",
+            self.app.name
         )
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn conclude(
         let prefix = &scope.prefix;
         return Conclusion::fail(
             format!("it is for the prefix `{prefix}`"),
-            format!("node-annotator doctor --prefix {prefix}, or give up that prefix: {apply}"),
+            format!("{} doctor --prefix {prefix}, or give up that prefix: {apply}", settings.app.name),
         );
     }
     scope.installation = settings.installation.clone();
@@ -56,7 +56,7 @@ pub(super) fn conclude(
         let version = version.map(|version| format!(" (made by version {version})")).unwrap_or_default();
         return Conclusion::warn(format!("{}{version}", all(&drift)), apply);
     }
-    Conclusion::pass(format!("as version {} generates it", env!("CARGO_PKG_VERSION")))
+    Conclusion::pass(format!("as version {} generates it", settings.app.version))
 }
 
 /// Whether the policy is in force, everywhere.

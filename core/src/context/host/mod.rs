@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::Dir;
+use rustix::io::Errno;
 
 use self::error::Failure;
 pub use self::error::{HostError, HostErrorKind};
@@ -39,6 +40,8 @@ pub struct HostRoot {
     trusts_sandbox: bool,
     /// The declared paths; `None` allows all.
     declared: Option<&'static [Need]>,
+    /// A path that cannot be seen.
+    hidden: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,7 @@ struct Host {
 struct Seen {
     texts: BTreeMap<String, Arc<OnceLock<Read>>>,
     accesses: BTreeSet<Access>,
+    undeclared: BTreeSet<String>,
 }
 
 /// The text of a file, and the path that links led to.
@@ -70,6 +74,15 @@ pub enum Access {
     Exists(String),
 }
 
+impl Access {
+    /// The path.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Text(path) | Self::List(path) | Self::Link(path) | Self::Exists(path) => path,
+        }
+    }
+}
+
 impl HostRoot {
     /// The host seen below `root`: `/` on a shell, a small root file system in tests.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -83,7 +96,7 @@ impl HostRoot {
         let roots = Roots { kernel: root.into(), files: files.into() };
         let uname = (roots.kernel == Path::new("/")).then(Uname::ask);
         let host = Arc::new(Host { roots, sandbox: OnceLock::new(), seen: Mutex::default() });
-        Self { host, uname, trusts_sandbox: false, declared: None }
+        Self { host, uname, trusts_sandbox: false, declared: None, hidden: None }
     }
 
     /// The same host, whose /proc and /sys are taken for the node's even in a sandbox.
@@ -102,6 +115,12 @@ impl HostRoot {
     #[must_use]
     pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
         Self { declared: Some(needs), ..self.clone() }
+    }
+
+    /// The same host, of which one path cannot be seen, as behind a mask of the container runtime: for tests.
+    #[must_use]
+    pub fn hiding(&self, path: &str) -> Self {
+        Self { hidden: Some(path.into()), ..self.clone() }
     }
 
     /// The text of a file that must be there; an absent one is an error, too.
@@ -214,11 +233,20 @@ impl HostRoot {
         self.seen().accesses.iter().cloned().collect()
     }
 
+    /// All paths that were looked at without being declared, by whichever collector.
+    pub(super) fn undeclared(&self) -> BTreeSet<String> {
+        self.seen().undeclared.clone()
+    }
+
     fn record(&self, path: &str, access: fn(String) -> Access) -> Result<(), HostError> {
         if !self.declares(path, HostPath::covers) || path.split('/').any(|part| part == "..") {
+            self.seen().undeclared.insert(path.to_owned());
             return Err(HostError::undeclared(path));
         }
         self.seen().accesses.insert(access(path.to_owned()));
+        if self.hidden.as_deref() == Some(path) {
+            return Err(HostError::not_visible(path, Errno::ACCESS.into()));
+        }
         Ok(())
     }
 

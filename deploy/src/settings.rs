@@ -43,6 +43,8 @@ pub struct Settings {
     pub host_network: bool,
     /// Values of variables that collectors take from the operator.
     pub environment: BTreeMap<String, String>,
+    /// Whether what a sandbox shows is published as the node's.
+    pub trust_sandbox: bool,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
     /// The command that makes these manifests, for the first line of each file.
@@ -65,6 +67,7 @@ impl Settings {
             exclude_control_plane: false,
             host_network: false,
             environment: BTreeMap::new(),
+            trust_sandbox: false,
             policy: PolicyMode::default(),
             command: "cargo xtask gen-manifests".to_owned(),
         }

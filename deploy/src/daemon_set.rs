@@ -122,6 +122,9 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if !workload.mounts().is_empty() {
         args.push(format!("--host-mount={HOST_MOUNT}"));
     }
+    if settings.trust_sandbox {
+        args.push("--trust-sandbox".to_owned());
+    }
     let mut env = vec![field("NODE_NAME", "spec.nodeName")];
     for (name, variable) in workload.variables() {
         match (variable.field_path, settings.environment.get(name)) {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub host_network: bool,
     /// Values of variables that collectors take from the operator.
     pub environment: BTreeMap<String, String>,
+    /// Whether what a sandbox shows is published as the node's.
+    pub trust_sandbox: bool,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
     /// Where our requests wait at the API server.
@@ -73,6 +75,7 @@ impl Settings {
             exclude_control_plane: false,
             host_network: false,
             environment: BTreeMap::new(),
+            trust_sandbox: false,
             policy: PolicyMode::default(),
             queue: Queue::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,6 +1,6 @@
 //! `run`: collects on this node, and writes the Node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ use crate::trouble::Trouble;
 
 const TIMING: &str = "Timing";
 
+/// Where the files of the host are in a pod, unless it is said. Generated manifests say it.
+const POD_MOUNT: &str = "/host";
+
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
 pub(super) struct RunCommand {
@@ -36,8 +39,16 @@ pub(super) struct RunCommand {
     host_root: PathBuf,
 
     /// Read the host's files other than /proc and /sys below this directory: where a pod mounts them
+    ///
+    /// In a pod it is /host unless it is set: the files of the pod itself are the image's.
     #[arg(long, env = "NODE_ANNOTATOR_HOST_MOUNT", value_name = "DIR", help_heading = COLLECTORS)]
     host_mount: Option<PathBuf>,
+
+    /// Publish what a sandbox (gVisor, Kata Containers, lxcfs, Sysbox) shows as the node's
+    ///
+    /// Without it, collectors that would read a sandbox's kernel are not applicable, and say by what they know.
+    #[arg(long, env = "NODE_ANNOTATOR_TRUST_SANDBOX", value_parser = BoolishValueParser::new(), help_heading = COLLECTORS)]
+    trust_sandbox: bool,
 
     #[command(flatten)]
     keys: KeyOptions,
@@ -199,10 +210,13 @@ impl RunCommand {
     /// The world as the collectors see it.
     fn context(&self, environment: Environment) -> Context {
         let resolver = system_resolver();
+        let in_pod = environment.get("KUBERNETES_SERVICE_HOST").is_some();
         let host = match &self.host_mount {
             Some(files) => HostRoot::with_files(&self.host_root, files),
+            None if in_pod && self.host_root == Path::new("/") => HostRoot::with_files("/", POD_MOUNT),
             None => HostRoot::new(&self.host_root),
         };
+        let host = if self.trust_sandbox { host.trusting_sandbox() } else { host };
         Context::offline(host)
             .with_environment(environment)
             .with_http(Arc::new(MetadataClient::new(Arc::clone(&resolver))))

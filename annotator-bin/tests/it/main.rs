@@ -7,6 +7,7 @@ mod cli;
 mod connection;
 mod environment;
 mod faults;
+mod host;
 mod manifests;
 mod metadata;
 mod process;

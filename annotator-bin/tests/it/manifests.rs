@@ -35,6 +35,7 @@ fn each_flag_reaches_the_objects() {
         "--combined",
         "--node-selector=example.com/pool=a",
         "--exclude-control-plane",
+        "--trust-sandbox",
     ]);
     let sets = of_kind(&objects, "DaemonSet");
     let [set] = sets[..] else { panic!("one DaemonSet for both: {sets:?}") };
@@ -46,9 +47,13 @@ fn each_flag_reaches_the_objects() {
     assert_eq!(pod["imagePullSecrets"][0]["name"], "credentials");
     assert_eq!(pod["nodeSelector"]["example.com/pool"], "a");
     let arguments = container["args"].to_string();
-    for argument in
-        ["--collectors=cpu-model,kernel", "--prefix=facts.example.com", "--generation=2", "--linger"]
-    {
+    for argument in [
+        "--collectors=cpu-model,kernel",
+        "--prefix=facts.example.com",
+        "--generation=2",
+        "--linger",
+        "--trust-sandbox",
+    ] {
         assert!(arguments.contains(argument), "{arguments}");
     }
     let affinity = pod["affinity"].to_string();

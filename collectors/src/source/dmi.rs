@@ -25,10 +25,10 @@ pub(crate) enum Evidence {
 }
 
 impl Evidence {
-    /// Compares DMI's `sys_vendor` with the name that the cloud writes there.
+    /// Compares DMI's `sys_vendor` with the name that the cloud writes there, in whatever case.
     pub(crate) async fn of_vendor(cx: &Context, vendor: &'static str) -> Self {
         match cx.host.blocking(|host| read(host, "sys_vendor")).await {
-            Ok(Some(found)) if found == vendor => Self::Yes,
+            Ok(Some(found)) if found.eq_ignore_ascii_case(vendor) => Self::Yes,
             Ok(Some(found)) => Self::No(found),
             Ok(None) | Err(_) => Self::None,
         }

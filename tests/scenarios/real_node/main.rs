@@ -7,6 +7,7 @@ mod confinement;
 mod ending;
 mod failing;
 mod fleet;
+mod host_files;
 mod machine;
 mod names;
 mod outages;
@@ -59,6 +60,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     scheduling::a_full_node_runs_when_there_is_room,
     names::a_pod_finds_api_server_and_metadata_service_by_name,
     names::an_empty_root_suffices_to_find_names,
+    host_files::a_pod_starts_with_and_without_an_optional_file,
     fleet::three_nodes_run_once_each,
 ];
 

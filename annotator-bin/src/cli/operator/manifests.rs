@@ -111,6 +111,15 @@ pub(crate) struct ManifestsCommand {
     #[arg(long, env = "NODE_ANNOTATOR_ENV", value_name = "NAME=VALUE", value_parser = assignment, help_heading = COLLECTORS)]
     env: Vec<(String, String)>,
 
+    /// Publish what a sandbox (gVisor, Kata Containers, lxcfs, Sysbox) shows as the node's
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_TRUST_SANDBOX",
+        value_parser = BoolishValueParser::new(),
+        help_heading = COLLECTORS
+    )]
+    trust_sandbox: bool,
+
     /// What to print
     #[arg(
         short,
@@ -187,6 +196,7 @@ impl ManifestsCommand {
             exclude_control_plane,
             host_network,
             env,
+            trust_sandbox,
             output: _,
         } = self;
         Ok(Settings {
@@ -203,6 +213,7 @@ impl ManifestsCommand {
             exclude_control_plane: *exclude_control_plane,
             host_network: *host_network,
             environment: env.iter().cloned().collect(),
+            trust_sandbox: *trust_sandbox,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
             version: app.version.to_owned(),

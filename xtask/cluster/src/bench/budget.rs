@@ -38,7 +38,7 @@ impl Count {
 
     /// What these may add to the binary.
     pub(super) fn binary_bytes(self) -> f64 {
-        self.allowance(20_000.0, 1_000.0)
+        self.allowance(30_000.0, 2_500.0)
     }
 
     /// What a run of these may send.
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn every_collector_and_fact_brings_its_allowance() {
         let count = Count { collectors: 3, facts: 20 };
-        assert!((count.binary_bytes() - 80_000.0).abs() < 0.1);
+        assert!((count.binary_bytes() - 140_000.0).abs() < 0.1);
         assert!((count.sent_bytes() - EMPTY_RUN_BYTES - 1_080.0).abs() < 0.1);
     }
 }

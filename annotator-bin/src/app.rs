@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// }
 /// ```
 ///
-/// Without an [`image`](Self::image) of its own the command `manifests` asks for one: the stock image lacks the collectors.
+/// Without an [`image`](Self::image()) of its own the command `manifests` asks for one: the stock image lacks the collectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct App {
     /// Its name, in help, in logs of the API server and in what is generated.

@@ -17,9 +17,6 @@ use kube::config::KubeConfigOptions;
 /// Who we are in the API server's audit log.
 pub const AGENT: &str = concat!("node-annotator/", env!("CARGO_PKG_VERSION"));
 
-/// Who owns our keys in `managedFields`: the policy lets no other.
-pub use node_annotator_deploy::policy::FIELD_MANAGER;
-
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
 ///
 /// # Errors

@@ -6,9 +6,6 @@ use std::str::FromStr;
 /// The prefix used unless the operator picks another; the one that users of do-floating-ip-k8s have on their nodes already.
 pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 
-/// Who owns our keys in the Node's `managedFields`: the admission policy lets no other.
-pub const FIELD_MANAGER: &str = "node-annotator";
-
 /// Longest name part of a key, the part behind the slash.
 pub const MAX_NAME_BYTES: usize = 63;
 

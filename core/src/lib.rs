@@ -16,6 +16,7 @@ pub mod registry;
 pub mod report;
 pub mod runner;
 pub mod selection;
+pub mod write;
 
 pub use collector::{Collect, Collector, Selected, Topic};
 pub use context::{Context, Environment, HostRoot};

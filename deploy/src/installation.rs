@@ -18,7 +18,7 @@ const PRIVILEGED_SUFFIX: &str = "-privileged";
 /// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a collector needs the
 /// host network or a host path. Objects without a namespace are named after the product and the namespace: a second installation
 /// with another prefix does not replace the policy of the first, and none replaces what others have named, as one named after the
-/// namespace alone does with ClusterRoles like `admin` and `view`.
+/// namespace alone does with the roles `admin` and `view`.
 ///
 /// Names hold neither generation nor image nor selection: what is applied later replaces what was applied before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

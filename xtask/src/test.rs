@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// Leave out the scenarios that need a real control plane, and with them Go
     #[arg(long)]
     no_cluster: bool,
-    /// The Kubernetes minor version of the scenarios, such as 1.33; the newest by default
+    /// The Kubernetes minor version of the scenarios, such as 1.35, or `all`: admission and run-once on the others as well
     #[arg(long, value_name = "MINOR")]
     kubernetes: Option<String>,
     /// Only tests whose name contains this
@@ -38,16 +38,18 @@ const AS_IN_THE_WORKSPACE: [&str; 6] = [
 
 /// One thing that has to pass.
 struct Step {
-    title: &'static str,
+    title: String,
     arguments: Vec<&'static str>,
+    /// The Kubernetes minor version, unless it is the newest.
+    kubernetes: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut times = Vec::new();
     lock_out_of_tree()?;
-    for step in steps(options) {
-        let elapsed = step::run(step.title, &mut command(&step, options))?;
+    for step in steps(options)? {
+        let elapsed = step::run(&step.title, &mut command(&step, options))?;
         times.push((step.title, elapsed));
     }
     eprintln!("\nall passed");
@@ -61,9 +63,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn steps(options: &Options) -> Vec<Step> {
+fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
     const CLUSTER: &str = "node-annotator-tests/cluster";
-    let step = |title, arguments: &[&'static str]| Step { title, arguments: arguments.to_vec() };
+    let all = options.kubernetes.as_deref() == Some(ALL);
+    let kubernetes = options.kubernetes.clone().filter(|_| !all);
+    let step = |title: &str, arguments: &[&'static str]| Step {
+        title: title.to_owned(),
+        arguments: arguments.to_vec(),
+        kubernetes: kubernetes.clone(),
+    };
     // Always the whole workspace: with fewer packages cargo would pick other features and compile everything again.
     let mut steps = vec![
         step("format", &["fmt", "--all", "--check"]),
@@ -85,12 +93,38 @@ fn steps(options: &Options) -> Vec<Step> {
         for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
             steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
         }
+        let others = if all { pinned_versions()? } else { Vec::new() };
+        for minor in others {
+            let scenarios = ["test", "--workspace", "--features", CLUSTER, "--test", "scenarios", "--"];
+            let arguments = [&scenarios[..], &ON_EVERY_VERSION].concat();
+            let title = format!("admission and run-once on Kubernetes {minor}");
+            steps.push(Step { title, arguments, kubernetes: Some(minor) });
+        }
         if options.filter.is_none() {
             steps.push(step("demo", &["xtask", "demo"]));
             steps.push(step("bench", &["xtask", "bench", "--short"]));
         }
     }
-    steps
+    Ok(steps)
+}
+
+/// In place of a version.
+const ALL: &str = "all";
+
+/// What has to pass on every version that is pinned.
+const ON_EVERY_VERSION: [&str; 2] = ["attack::", "run_once::"];
+
+fn pinned_versions() -> anyhow::Result<Vec<String>> {
+    let folder = xtask_workspace::root().join("tests/kubernetes");
+    let entries = folder.read_dir().with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let mut versions = Vec::new();
+    for entry in entries {
+        versions.extend(entry?.file_name().into_string().ok());
+    }
+    versions.sort();
+    // The newest is what everything runs on.
+    versions.pop();
+    Ok(versions)
 }
 
 /// Gives the crate the versions of the workspace. Its own lock file is not committed: as with any library, others have theirs.
@@ -111,12 +145,13 @@ fn command(step: &Step, options: &Options) -> Command {
         "doc" => {
             command.env("RUSTDOCFLAGS", "--deny warnings");
         }
-        "test" => {
+        // What has filters of its own takes no other.
+        "test" if !step.arguments.contains(&"--") => {
             command.args(&options.filter);
         }
         _ => {}
     }
-    if let Some(minor) = &options.kubernetes {
+    if let Some(minor) = &step.kubernetes {
         command.env(KUBERNETES_VARIABLE, minor);
     }
     command

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::core::Status;
 use node_annotator_core::error::chain;
 use node_annotator_core::fact::clean;
-use node_annotator_deploy::policy::TOO_SOON;
+use node_annotator_core::write::TOO_SOON;
 
 use super::causes;
 use crate::trouble::Trouble;

@@ -16,8 +16,6 @@ use http::header::USER_AGENT;
 use kube::Config;
 use kube::config::KubeConfigOptions;
 
-pub use node_annotator_core::key::FIELD_MANAGER;
-
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
 /// Requests to it will name the user agent.
 ///

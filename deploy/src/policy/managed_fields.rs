@@ -3,7 +3,7 @@
 //! The API server takes what a patch says of `metadata.managedFields`, whether it is true or not, and others act on it: a server-side
 //! apply takes away what its manager is said to have applied before and does not apply now.
 
-pub use node_annotator_core::key::FIELD_MANAGER;
+use node_annotator_core::write::FIELD_MANAGER;
 
 /// Under this name the API server puts together the entries of those who wrote longest ago, and under no subresource.
 const OLDEST: &str = "ancient-changes";

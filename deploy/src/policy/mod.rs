@@ -17,9 +17,10 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+pub use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
+
 pub use self::keys::Keys;
-pub use self::managed_fields::FIELD_MANAGER;
-pub use self::rules::{Rule, TOO_SOON, rules};
+pub use self::rules::{Rule, rules};
 pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
 use crate::labels::base_metadata;
 use crate::{Error, Installation};

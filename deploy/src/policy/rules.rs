@@ -2,9 +2,9 @@
 //! out.
 
 use node_annotator_core::Prefix;
+use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
 
-use super::managed_fields::{self, FIELD_MANAGER};
-use super::{Keys, Scope};
+use super::{Keys, Scope, managed_fields};
 
 /// One thing that every write must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +103,6 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
     rules.push(rule("rate", &rate(prefix), TOO_SOON));
     rules
 }
-
-/// What a run is told that has to wait and to try again.
-pub const TOO_SOON: &str =
-    "a Node is changed at most once in two seconds, but for done labels that are set: wait, and try again";
 
 /// Bounds how fast a Node is written, by the time at which the API server has noted the last write of ours.
 ///

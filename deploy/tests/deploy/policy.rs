@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, settings};
 
-const FAKES: [&'static Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
+const FAKES: [&Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
 
 fn by_name(name: &str) -> Option<&'static Collector> {
     FAKES.into_iter().find(|fake| fake.name == name)

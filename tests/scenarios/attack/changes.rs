@@ -11,7 +11,7 @@ use super::stage::{POD, POD_BUSY, POD_OPTED_OUT};
 use crate::support::key;
 
 pub(super) fn cases() -> Vec<Case> {
-    [changes(), removals()].concat()
+    [changes(), as_a_run_writes(), of_those_who_apply(), removals()].concat()
 }
 
 pub(super) fn label(name: &str, value: &str) -> Value {
@@ -44,7 +44,6 @@ fn many(map: &str, count: usize, value: &str) -> Value {
 /// What can be told in every type of patch.
 fn changes() -> Vec<Case> {
     let refused = |says| Expected::Refused(422, says);
-    let taint = json!([{"key": "example.com/mine", "value": "yes", "effect": "NoExecute"}]);
     let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": "n2", "uid": "0"}]);
     let rows = [
         ("an error on another node", "n2", annotation(&key("kernel.error"), "x"), refused(OWN_NODE)),
@@ -103,7 +102,13 @@ fn changes() -> Vec<Case> {
     for (what, node, change, expected) in rows {
         cases.extend(in_types(&PatchType::ALL, POD, (what, node, &change), expected));
     }
-    // What a run can write, as a run writes it and in no other way.
+    cases
+}
+
+/// What a run can write, as a run writes it and in no other way.
+fn as_a_run_writes() -> Vec<Case> {
+    let refused = |says| Expected::Refused(422, says);
+    let mut cases = Vec::new();
     let (error, own) = (annotation(&key("kernel.error"), "x"), own());
     cases.extend(in_types(
         &PatchType::PATCHES,
@@ -156,7 +161,14 @@ fn changes() -> Vec<Case> {
     let same = label(&key("kernel"), "saved");
     let unchanged = Expected::Done(|before, after| before == after);
     cases.extend(in_types(&PatchType::PATCHES, POD_BUSY, ("the same again", "busy", &same), unchanged));
-    // What somebody has applied, the server protects from those who apply without force.
+    cases
+}
+
+/// What somebody has applied, the server protects from those who apply without force.
+fn of_those_who_apply() -> Vec<Case> {
+    let refused = |says| Expected::Refused(422, says);
+    let taint = json!([{"key": "example.com/mine", "value": "yes", "effect": "NoExecute"}]);
+    let mut cases = Vec::new();
     let rows = [
         ("the value of a label", label("example.com/pool", "lead"), LABELS),
         ("the value of an annotation", annotation("example.com/owner", "me"), ANNOTATIONS),

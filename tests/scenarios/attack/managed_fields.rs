@@ -54,7 +54,7 @@ fn forged(n1: &Value) -> Vec<Case> {
         map.and_then(|map| map.remove(name)).expect("it was applied");
         instead(INVENTORY, &[entry])
     };
-    let and = |forged: &Value| with_entries(&[&stored[..], &[forged.clone()]].concat());
+    let and = |forged: &Value| with_entries(&[&stored[..], std::slice::from_ref(forged)].concat());
     let with = |pointer: &str, name: &str| instead(INVENTORY, &[more(inventory, pointer, name, &json!({}))]);
     let with_run = |pointer: &str, name: &str, claim: &Value| {
         instead(MANAGER, &[more(of(MANAGER), pointer, name, claim)])

@@ -14,7 +14,7 @@ use super::combined;
 use super::kubectl::Kubectl;
 use crate::support::{COLLECTORS, NAMESPACE, install, key, node_of, wait_for_label, wait_until_gone};
 
-/// Stands in for OpenShift's `restricted-v2`: a pod may not name a user outside of its namespace's range.
+/// Stands in for `restricted-v2` of `OpenShift`: a pod may not name a user outside of its namespace's range.
 const USERS_IN_RANGE: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, ResourceExt as _};
+use node_annotator_deploy::policy::FIELD_MANAGER;
 use node_annotator_deploy::{Layout, Settings};
 use node_annotator_tests::wait;
 use serde_json::{Value, json};
@@ -51,6 +54,8 @@ pub(crate) async fn the_token_is_bound_to_pod_and_node(world: &mut World) -> Res
     let pod = world.lingering_pod(&settings("kernel")?).await?;
     let token = fs::read_to_string(token_file(world, &pod)?)?;
     let reviews: Api<TokenReview> = Api::all(world.cluster().client());
+    let seconds = valid_seconds(&token)?;
+    println!("  the token is valid for {seconds} s");
     let spec = TokenReviewSpec { token: Some(token), audiences: None };
     let review = TokenReview { spec, ..TokenReview::default() };
     let status = reviews.create(&PostParams::default(), &review).await?.status.context("no status")?;
@@ -64,6 +69,7 @@ pub(crate) async fn the_token_is_bound_to_pod_and_node(world: &mut World) -> Res
     assert_eq!(Some(claim("pod-uid")), pod.uid());
     assert_eq!(claim("node-name"), NODE);
     assert_eq!(Some(claim("node-uid")), node.uid());
+    assert_eq!(seconds, 600);
     Ok(())
 }
 
@@ -83,7 +89,11 @@ pub(crate) async fn a_stolen_token_writes_no_other_node(world: &mut World) -> Re
     let own = json!({"metadata": {"annotations": {key("kernel"): "forged"}}});
     let label = |name: &str| json!({"metadata": {"labels": {name: "x"}}});
     let taint = json!({"spec": {"taints": [{"key": "x", "effect": "NoExecute"}]}});
-    assert_eq!(patch(&thief, NODE, &own).await, 200);
+    wait::until("a moment after the run has written", async || {
+        let code = patch(&thief, NODE, &own).await;
+        if code == 200 { Ok(()) } else { Err(anyhow::anyhow!("{code}")) }
+    })
+    .await?;
     for (node, change, code) in [
         ("other", &own, 422),
         ("other", &label(&key("kernel")), 422),
@@ -138,7 +148,8 @@ pub(crate) async fn the_image_is_present_and_memory_suffices(world: &mut World) 
 
 async fn patch(client: &Client, node: &str, change: &Value) -> u16 {
     let nodes: Api<Node> = Api::all(client.clone());
-    match nodes.patch_metadata(node, &PatchParams::default(), &Patch::Merge(change)).await {
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match nodes.patch_metadata(node, &parameters, &Patch::Merge(change)).await {
         Ok(_) => 200,
         Err(kube::Error::Api(status)) => status.code,
         Err(error) => panic!("{error}"),
@@ -149,6 +160,14 @@ async fn patch(client: &Client, node: &str, change: &Value) -> u16 {
 async fn process(world: &World, pod: &Pod) -> Result<u32> {
     let uid = pod.uid().context("no uid")?;
     wait::until("the container's process", async || world.node.container_process(&uid)).await
+}
+
+/// From its issue to its end.
+fn valid_seconds(token: &str) -> Result<i64> {
+    let claims = token.split('.').nth(1).context("no token of three parts")?;
+    let claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims)?)?;
+    let time = |name: &str| claims[name].as_i64().with_context(|| format!("no {name} in {claims}"));
+    Ok(time("exp")? - time("iat")?)
 }
 
 /// Where the kubelet puts it, on the node.

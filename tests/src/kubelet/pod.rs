@@ -25,7 +25,6 @@ use crate::control_plane::kubeconfig;
 
 /// Where a pod expects its token: the mount tells whether it wants one.
 const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-const TOKEN_SECONDS: i64 = 3607;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// A pod, while it is simulated.
@@ -135,7 +134,7 @@ impl Simulated {
             spec: TokenRequestSpec {
                 audiences: Vec::new(),
                 bound_object_ref: Some(bound),
-                expiration_seconds: Some(TOKEN_SECONDS),
+                expiration_seconds: self.token_seconds(),
             },
             ..TokenRequest::default()
         };
@@ -148,6 +147,14 @@ impl Simulated {
         let token = answer.status.context("no token in the answer")?.token;
         let folder = self.shared.folder.join(&self.uid);
         write_kubeconfig(&folder, &self.shared, &token)
+    }
+
+    /// As long as the volume asks for that was made for the token.
+    fn token_seconds(&self) -> Option<i64> {
+        let volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let mut sources =
+            volumes.flat_map(|volume| volume.projected.iter()).flat_map(|it| it.sources.iter().flatten());
+        sources.find_map(|source| source.service_account_token.as_ref()?.expiration_seconds)
     }
 
     /// Writes the status at each change. What changes while a write is under way is written together.

@@ -13,10 +13,11 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt};
 use node_annotator_core::Plan;
+use node_annotator_core::write::FIELD_MANAGER;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use crate::cluster::{ClusterError, FIELD_MANAGER};
+use crate::cluster::ClusterError;
 use crate::process::stop::Stop;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -4,12 +4,12 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::{Api, Client, Resource};
+use node_annotator_core::write::FIELD_MANAGER;
 use node_annotator_deploy::policy::Scope;
 use serde_json::{Value, json};
 
 use super::account::{Account, TokenNode};
 use super::evidence::{Evidence, OurNamespace};
-use crate::cluster::FIELD_MANAGER;
 use crate::trouble::Trouble;
 
 /// A value that is tried.

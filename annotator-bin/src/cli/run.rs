@@ -18,6 +18,7 @@ use super::variables::process_environment;
 use crate::exit::{self, Exit};
 use crate::node::job::Job;
 use crate::node::network::{MetadataClient, system_resolver};
+use crate::node::publish::Patience;
 use crate::node::run::{Settings, Target};
 use crate::process::{self, logging};
 use crate::trouble::Trouble;
@@ -172,6 +173,7 @@ impl RunCommand {
             target: self.target()?,
             deadline: self.deadline,
             publish_budget: self.publish_budget,
+            patience: if self.linger { Patience::UntilDeadline } else { Patience::None },
         })
     }
 

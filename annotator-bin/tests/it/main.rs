@@ -5,6 +5,7 @@
 mod api;
 mod cli;
 mod connection;
+mod credentials;
 mod environment;
 mod faults;
 mod manifests;
@@ -15,3 +16,4 @@ mod report;
 mod run;
 mod signals;
 mod termination;
+mod trust;

@@ -20,8 +20,8 @@ pub enum PublishError {
     Altered(Vec<Difference>),
     /// The deadline ended the tries; with what the last one met.
     Deadline(Option<ClusterError>),
-    /// The deadline came while the API server had not answered for this long; with what the try before met.
-    Unanswered(Duration, Option<ClusterError>),
+    /// The deadline came while the API server had not answered the first try for this long.
+    Unanswered(Duration),
     /// The deadline came before there was a client to ask with.
     Unprepared,
     /// A stop was asked for before an answer came; with what the last try met.
@@ -47,19 +47,14 @@ impl PublishError {
                 last.as_ref(),
                 node,
             ),
-            Self::Unanswered(silence, last) => {
-                let before = last.as_ref().map(|last| write_trouble(last, node).what);
-                let before = before.map(|what| format!("; the try before: {what}")).unwrap_or_default();
-                Trouble::new(
-                    format!(
-                        "node `{node}` could not be written before the deadline: the API server had not answered for \
-                         {:.1} s{before}",
-                        silence.as_secs_f64()
-                    ),
-                    "is the API server overloaded, or a webhook for Nodes slow? raise --publish-budget, and --deadline with \
-                     it, if it needs longer",
-                )
-            }
+            Self::Unanswered(silence) => Trouble::new(
+                format!(
+                    "node `{node}` could not be written before the deadline: the API server had not answered for {:.1} s",
+                    silence.as_secs_f64()
+                ),
+                "is the API server overloaded, or a webhook for Nodes slow? raise --publish-budget, and --deadline with \
+                 it, if it needs longer",
+            ),
             Self::Unprepared => Trouble::new(
                 format!(
                     "node `{node}` could not be written before the deadline: there are no credentials yet"

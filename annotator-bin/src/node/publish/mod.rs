@@ -76,7 +76,10 @@ pub async fn publish(
                 Err(PublishError::Cluster(error)) if error.is_retryable() || patience.bears(&error) => error,
                 ended => return ended,
             },
-            () = sleep_until(deadline) => return Err(PublishError::Unanswered(asked.elapsed(), last)),
+            () = sleep_until(deadline) => return Err(match last {
+                None => PublishError::Unanswered(asked.elapsed()),
+                last => PublishError::Deadline(last),
+            }),
             () = grace_after(stop) => return Err(PublishError::Stopped(last)),
         };
         let pause =

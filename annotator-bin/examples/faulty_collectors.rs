@@ -94,7 +94,10 @@ fn reading(_: &Context) -> Answer {
 
 /// Against the rules: whoever blocks here stops every timer of the run.
 fn rude(cx: &Context) -> BoxFuture<'_, Answer> {
-    Box::pin(async move { reading(cx) })
+    Box::pin(async move {
+        tracing::info!("blocking the runtime");
+        reading(cx)
+    })
 }
 
 fn noisy(_: &Context) -> BoxFuture<'_, Answer> {

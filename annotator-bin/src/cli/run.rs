@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::exit::{self, Exit};
 use crate::node::job::Job;
 use crate::node::network::{MetadataClient, system_resolver};
+use crate::node::publish::Patience;
 use crate::node::run::{Settings, Target};
 use crate::process::{self, logging};
 use crate::trouble::Trouble;
@@ -185,6 +186,7 @@ impl RunCommand {
             target: self.target()?,
             deadline: self.deadline,
             publish_budget: self.publish_budget,
+            patience: if self.linger { Patience::UntilDeadline } else { Patience::None },
         })
     }
 

@@ -4,47 +4,52 @@ use std::error::Error;
 use std::io;
 use std::iter::successors;
 
+use http_body_util::LengthLimitError;
 use hyper_util::client::legacy;
 use kube::Error as ClientError;
+use kube::client::AuthError;
 
-use super::Reason;
+use super::{Reason, answers, credentials, tls};
 
-/// What kind of trouble it is, for everything but an answer of the API server.
-pub(super) fn reason(error: &ClientError) -> Reason {
-    match error {
-        ClientError::Auth(_) => return Reason::NoCredentials,
-        ClientError::SerdeError(_) | ClientError::FromUtf8(_) => return Reason::Foreign,
-        _ => {}
+/// What kind of trouble it is, and its cause, for everything but an answer of the API server.
+pub(super) fn told(error: &ClientError) -> (Reason, String) {
+    if let ClientError::Auth(error) = error {
+        return (Reason::NoCredentials, credentials::told(error));
+    }
+    // A token file is read for each request, in a layer of ours.
+    if let Some(error) = find::<AuthError>(error).next() {
+        return (Reason::NoCredentials, credentials::told(error));
+    }
+    if let ClientError::SerdeError(_) | ClientError::FromUtf8(_) = error {
+        return (Reason::Foreign, last(error));
     }
     if let Some(error) = find(error).next() {
-        return match error {
-            rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_) => Reason::Untrusted,
-            _ => Reason::Foreign,
-        };
+        return tls::handshake(error);
     }
     if timed_out(error) {
-        return Reason::Silent;
+        let what =
+            if is_connecting(error) { "connecting timed out" } else { "connected, but no answer in time" };
+        return (Reason::Silent, what.to_owned());
+    }
+    if find::<LengthLimitError>(error).next().is_some() {
+        return (Reason::TooLong, format!("more than {} MiB", answers::MAX_BYTES >> 20));
     }
     if find(error).any(hyper::Error::is_parse) {
-        return Reason::Foreign;
+        return (Reason::Foreign, last(error));
     }
     if is_connecting(error) {
-        return Reason::Unreachable;
+        return (Reason::Unreachable, last(error));
     }
     // A connection that breaks before the answer is the client's error, one that breaks within the answer
     // hyper's.
     let broken =
         find::<legacy::Error>(error).next().is_some() || find::<hyper::Error>(error).next().is_some();
-    if broken { Reason::Broken } else { Reason::Other }
+    (if broken { Reason::Broken } else { Reason::Other }, last(error))
 }
 
 /// The innermost cause. The causes around it are layers of the client library.
-pub(super) fn innermost(error: &ClientError) -> String {
-    match (timed_out(error), is_connecting(error)) {
-        (true, true) => "connecting timed out".to_owned(),
-        (true, false) => "connected, but no answer in time".to_owned(),
-        (false, _) => causes(error).last().map(ToString::to_string).unwrap_or_default(),
-    }
+fn last(error: &ClientError) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn timed_out(error: &ClientError) -> bool {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use http::Uri;
+use http::{Request, Response, Uri};
+use hyper::body::{Body as HttpBody, Bytes};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
@@ -12,8 +13,9 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
-use super::ClusterError;
 use super::preconnected::Preconnected;
+use super::token_file::TokenFile;
+use super::{ClusterError, answers, credentials};
 
 /// An API server that says nothing for this long is silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,9 +23,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client with bounds that sends each request once: the caller decides about another try.
 pub fn client(config: Config) -> Result<Client, ClusterError> {
+    let plugin = plugin(&config);
     connector(&config)
         .and_then(|connector| build(config, connector))
-        .map_err(|error| ClusterError::setup(&error))
+        .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
 }
 
 /// The same, with its first connection under way for a request that comes later.
@@ -31,9 +34,15 @@ pub fn client(config: Config) -> Result<Client, ClusterError> {
 /// A connection is no request: until then nothing is sent but the handshake. Needs a runtime.
 pub fn connecting_client(config: Config) -> Result<Client, ClusterError> {
     let address = config.cluster_url.clone();
+    let plugin = plugin(&config);
     connector(&config)
         .and_then(|connector| build(config, Preconnected::start(connector, address)))
-        .map_err(|error| ClusterError::setup(&error))
+        .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
+}
+
+/// The program that gives the credentials. Its arguments may be some themselves.
+fn plugin(config: &Config) -> Option<String> {
+    config.auth_info.exec.as_ref()?.command.clone()
 }
 
 /// Opens connections: TCP, and TLS as the configuration has it.
@@ -62,12 +71,6 @@ impl<S> Stream for S where S: Connection + hyper::rt::Read + hyper::rt::Write + 
 
 /// Connects within bounds.
 fn connector(config: &Config) -> Result<impl Connector, Error> {
-    if let Some(proxy) = &config.proxy_url {
-        return Err(Error::ProxyProtocolDisabled {
-            proxy_url: Box::new(proxy.clone()),
-            protocol_feature: "kube/http-proxy",
-        });
-    }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // The request follows the end of the handshake at once. Without this the kernel keeps it back until that
@@ -83,13 +86,41 @@ fn connector(config: &Config) -> Result<impl Connector, Error> {
 }
 
 /// The layers around each request.
-fn build(config: Config, connector: impl Connector) -> Result<Client, Error> {
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+fn build(mut config: Config, connector: impl Connector) -> Result<Client, Error> {
+    let token_file = TokenFile::take(&mut config.auth_info);
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
+        .http1_max_buf_size(answers::MAX_HEAD_BYTES)
+        .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(credentials::without_panic(|| config.auth_layer())?)
+        .option_layer(token_file)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);
-    Ok(Client::new(service, config.default_namespace))
+    Ok(over(service))
+}
+
+/// The client on a transport: what it asks and what it takes for an answer is the same on each.
+pub fn over<T, B>(transport: T) -> Client
+where
+    T: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Send + 'static,
+    T::Future: Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let service = ServiceBuilder::new()
+        .map_request(without_empty_parameter)
+        .and_then(answers::bounded)
+        .service(transport);
+    // Whoever asks for an object in a namespace names the namespace.
+    Client::new(service, "default")
+}
+
+/// The client library begins each query with an empty parameter: `?&fieldManager=`.
+fn without_empty_parameter(mut request: Request<Body>) -> Request<Body> {
+    let plain = request.uri().to_string().replacen("?&", "?", 1);
+    if let Ok(plain) = plain.parse() {
+        *request.uri_mut() = plain;
+    }
+    request
 }

@@ -5,17 +5,113 @@
 //! smaller code makes the types of it, as kubectl does it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{MAIN_SEPARATOR, Path};
 
-use kube::config::{AuthInfo, Kubeconfig, KubeconfigError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::Config;
+use kube::config::{AuthInfo, Cluster, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret;
 use serde::de::Error as _;
 use serde_json::Value;
 
+use super::{ClusterError, Reason, authority, proxy};
+
+/// What a kubeconfig says, as kubectl understands it.
+pub(super) async fn configuration(read: Result<Kubeconfig, KubeconfigError>) -> Result<Config, ClusterError> {
+    let unusable = |error: &dyn std::error::Error| ClusterError::without_answer(Reason::Kubeconfig, error);
+    let mut kubeconfig = read.map_err(|error| unusable(&error))?;
+    // The client library takes a bundle with one bad entry for none, and knows no exceptions from a proxy.
+    let (bundle, proxy_url) = match current_cluster(&mut kubeconfig) {
+        Some(cluster) => (take_bundle(cluster).map_err(|error| unusable(&*error))?, cluster.proxy_url.take()),
+        None => (None, None),
+    };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.map_err(|error| unusable(&error))?;
+    if config.cluster_url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        // The layers of the client would log it.
+        let what = "there is a user name or a password in the address of the API server";
+        return Err(
+            ClusterError::told(Reason::Kubeconfig, what).with_hint("it belongs to the kubeconfig's user")
+        );
+    }
+    let certificates = bundle.as_deref().map(authority::certificates).transpose();
+    config.root_cert = certificates.map_err(|error| unusable(&error))?;
+    let needed =
+        proxy_url.or_else(|| proxy::from_environment(&config.cluster_url, |name| env::var(name).ok()));
+    if needed.is_some() {
+        return Err(ClusterError::told(
+            Reason::Setup,
+            "it would take a proxy, and proxies are not supported",
+        )
+        .with_hint(
+            "unset `proxy-url` in the kubeconfig, or HTTPS_PROXY, or name the API server in NO_PROXY",
+        ));
+    }
+    config.proxy_url = None;
+    let user = &mut config.auth_info;
+    if user.token.take_if(|token| token.expose_secret().trim().is_empty()).is_some() && is_nobody(user) {
+        return Err(ClusterError::told(Reason::NoCredentials, "the token in the kubeconfig is empty"));
+    }
+    if let Some(plugin) = &mut user.exec {
+        if let Some(cluster) = &mut plugin.cluster {
+            cluster.certificate_authority_data = bundle;
+        }
+        // Nobody is there to be asked, and what it prints may be a credential.
+        if plugin.interactive_mode != Some(ExecInteractiveMode::Always) && !io::stdin().is_terminal() {
+            plugin.interactive_mode = Some(ExecInteractiveMode::Never);
+        }
+    }
+    Ok(config)
+}
+
+fn current_cluster(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == context.cluster)?.cluster.as_mut()
+}
+
+/// The authority's certificates: those in the kubeconfig before those in a file.
+fn take_bundle(cluster: &mut Cluster) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error>> {
+    let file = cluster.certificate_authority.take();
+    match (cluster.certificate_authority_data.take(), file) {
+        (Some(data), _) => {
+            let decoded = STANDARD.decode(data.trim());
+            Ok(Some(decoded.map_err(|error| format!("`certificate-authority-data` is no base64: {error}"))?))
+        }
+        (None, Some(file)) => {
+            let read = fs::read(&file);
+            Ok(Some(read.map_err(|error| format!("cannot read `certificate-authority` `{file}`: {error}"))?))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether there is nothing else that tells who it is.
+fn is_nobody(user: &AuthInfo) -> bool {
+    let AuthInfo {
+        username,
+        token_file,
+        client_certificate,
+        client_certificate_data,
+        exec,
+        auth_provider,
+        ..
+    } = user;
+    username.is_none()
+        && token_file.is_none()
+        && client_certificate.is_none()
+        && client_certificate_data.is_none()
+        && exec.is_none()
+        && auth_provider.is_none()
+}
+
 /// The files that `KUBECONFIG` lists, merged; without it the one in the user's home.
-pub(super) fn read() -> Result<Kubeconfig, KubeconfigError> {
-    let listed = env::var_os("KUBECONFIG").unwrap_or_default();
+pub(super) fn read(listed: Option<OsString>) -> Result<Kubeconfig, KubeconfigError> {
+    let listed = listed.unwrap_or_default();
     let mut paths = env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).peekable();
     if paths.peek().is_none() {
         let home = env::home_dir().ok_or(KubeconfigError::FindPath)?;
@@ -37,12 +133,42 @@ pub(super) fn read_from(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
 }
 
 fn parse(text: &str) -> Result<Kubeconfig, KubeconfigError> {
-    let wrong = |error| KubeconfigError::Parse(Box::new(error));
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(wrong)?;
-    documents.into_iter().try_fold(Kubeconfig::default(), |merged, document| {
-        let next = serde_json::from_value(document);
-        merged.merge(next.map_err(|error| wrong(serde_saphyr::Error::custom(error)))?)
+    let wrong = |what: String| KubeconfigError::Parse(Box::new(serde_saphyr::Error::custom(what)));
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| wrong(place(&error)))?;
+    documents.into_iter().try_fold(Kubeconfig::default(), |merged, mut document| {
+        drop_empty(&mut document);
+        let next = serde_json::from_value(document).map_err(|error| wrong(expectation(&error)))?;
+        merged.merge(next)
     })
+}
+
+/// Where the YAML is wrong. The parser's own words show a picture of the lines around it, tokens and keys
+/// included.
+fn place(error: &serde_saphyr::Error) -> String {
+    error.location().map_or_else(
+        || "it is no YAML".to_owned(),
+        |place| format!("it is no YAML at line {}, column {}", place.line(), place.column()),
+    )
+}
+
+/// What was expected. What was found instead may be a credential.
+fn expectation(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("something in it is not {expected}"),
+        None if text.starts_with("missing field") => text,
+        None => "it is not shaped as a kubeconfig".to_owned(),
+    }
+}
+
+/// What is set to nothing counts as unset, as for kubectl. An empty token remains, to be told.
+fn drop_empty(document: &mut Value) {
+    for (list, item) in [("clusters", "cluster"), ("users", "user")] {
+        let entries = document.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for settings in entries.filter_map(|entry| entry.get_mut(item)?.as_object_mut()) {
+            settings.retain(|name, value| name == "token" || value.as_str() != Some(""));
+        }
+    }
 }
 
 /// Text with any of the byte order marks that editors put before it.
@@ -125,6 +251,38 @@ users:
             assert_eq!(serde_json::to_value(ours).unwrap(), serde_json::to_value(theirs).unwrap());
         }
         assert!(parse("clusters: 1").is_err() && parse("a: [").is_err());
+    }
+
+    #[test]
+    fn no_error_quotes_what_was_read() {
+        let canary = "CANARY7f3a";
+        let texts = [
+            format!("users: [{{name: me, user: {{token: {canary}"),
+            format!("users:\n- name: me\n  user:\n    token: {canary}\n   token: {canary}: {canary}\n"),
+            format!("users: {canary}"),
+            format!("users: [{{name: me, user: {canary}}}]"),
+            format!("users: [{{name: me, user: {{exec: {canary}}}}}]"),
+            format!("users: [{{name: me, user: {{exec: {{command: x, interactiveMode: {canary}}}}}}}]"),
+            format!("users: [{{name: me, user: {{token: [{canary}]}}}}]"),
+            format!("token: &a *{canary}"),
+            format!("{canary}: {canary}\n{canary}: [}}"),
+        ];
+        for text in texts {
+            let error = parse(&text).unwrap_err();
+            let told = format!("{error} {error:?} {}", node_annotator_core::error::chain(&error));
+            assert!(!told.contains("CANARY"), "{told}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_unset_and_an_empty_token_is_told() {
+        let text = "users: [{name: me, user: {token: '', tokenFile: '', client-key: ''}}]\n\
+                    clusters: [{name: here, cluster: {server: x, certificate-authority: '', proxy-url: ''}}]";
+        let read = parse(text).unwrap();
+        let user = read.auth_infos[0].auth_info.as_ref().unwrap();
+        assert!(user.token.is_some() && is_nobody(user) && user.client_key.is_none());
+        let cluster = read.clusters[0].cluster.as_ref().unwrap();
+        assert!(cluster.certificate_authority.is_none() && cluster.proxy_url.is_none());
     }
 
     #[test]

@@ -1,20 +1,27 @@
 //! Where the API server is, how to talk to it, and what goes wrong on the way.
 
+mod answers;
+mod authority;
 mod causes;
 mod client;
+mod credentials;
 mod error;
 mod kubeconfig;
 mod preconnected;
+mod proxy;
+mod refusal;
+mod service_account;
+mod tls;
+mod token_file;
 
 use std::env;
 use std::path::Path;
 
-pub use client::{client, connecting_client};
-pub use error::{ADMINISTRATOR, ClusterError, Reason};
+pub use client::{client, connecting_client, over};
+pub use error::{ADMINISTRATOR, ClusterError, Reason, WEBHOOK_FAILED};
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::Config;
-use kube::config::KubeConfigOptions;
 
 /// Finds the cluster: the given kubeconfig, else the pod's service account, else the user's own kubeconfig.
 /// Requests to it will name the user agent.
@@ -29,14 +36,18 @@ pub async fn configuration(kubeconfig: Option<&Path>, user_agent: &str) -> Resul
 }
 
 async fn found(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
-    let in_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    if kubeconfig.is_none() && in_pod && env::var_os("KUBECONFIG").is_none() {
-        return Config::incluster()
-            .map_err(|error| ClusterError::without_answer(Reason::ServiceAccount, &error));
+    let listed = env::var_os("KUBECONFIG").filter(|listed| !listed.is_empty());
+    if kubeconfig.is_none() && listed.is_none() {
+        let folder = Path::new(service_account::FOLDER);
+        if let Some(found) = service_account::find(folder, |name| env::var(name).ok()) {
+            return found;
+        }
     }
-    let unusable = |error| ClusterError::without_answer(Reason::Kubeconfig, &error);
-    let kubeconfig = kubeconfig.map_or_else(kubeconfig::read, kubeconfig::read_from).map_err(unusable)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)
+    kubeconfig::configuration(match kubeconfig {
+        Some(path) => kubeconfig::read_from(path),
+        None => kubeconfig::read(listed),
+    })
+    .await
 }
 
 /// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.

@@ -37,23 +37,24 @@ pub struct Job {
     pub linger: Option<Duration>,
 }
 
-/// The run ends itself by its deadline. The watchdog acts this much later, if it cannot.
-const OVERTIME: Duration = Duration::from_millis(500);
+/// The run ends itself by its deadline. The watchdog acts this much later, if it cannot; a termination message
+/// whose file hangs takes a second of it.
+const OVERTIME: Duration = Duration::from_millis(1500);
 
 impl Job {
     /// Runs with all that belongs to a process, and returns its exit code.
     pub async fn supervised(self) -> anyhow::Result<Exit> {
-        let stop = Stop::on_signals().context("cannot handle signals")?;
         // Set once the termination message is out: from then on only the output can be stuck.
         let ended = Arc::new(OnceLock::new());
-        let watchdog = Watchdog::start(self.settings.deadline + OVERTIME, {
+        let (watchdog, stop) = Watchdog::start(self.settings.deadline + OVERTIME, {
             let (ended, path) = (Arc::clone(&ended), self.termination_message_path.clone());
             move || last_words(ended.get().copied(), &path)
-        });
+        })
+        .context("cannot handle signals")?;
         self.until_done(&stop, |exit, text| {
             ended.set(exit).expect("a run ends once");
             print(&text)?;
-            drop(watchdog);
+            watchdog.work_is_done();
             Ok(())
         })
         .await
@@ -70,7 +71,7 @@ impl Job {
         let finished = run(&self.settings, self.context, configuration, stop).await;
         let exit = finished.exit();
         let message = termination::message(exit, finished.trouble(), finished.report());
-        termination::write(&self.termination_message_path, &message);
+        termination::write(self.termination_message_path, message).await;
         show(exit, render(&finished, &self.settings, self.output))?;
         if let (Exit::Done, Some(limit)) = (exit, self.linger) {
             linger(limit, stop).await;
@@ -82,15 +83,19 @@ impl Job {
 /// What is left to do for a process that is stuck.
 fn last_words(ended: Option<Exit>, path: &Path) -> LastWords {
     if let Some(exit) = ended {
-        return LastWords { code: exit.code(), message: "stuck: nobody reads what is written to stdout" };
+        return LastWords {
+            code: exit.code(),
+            message: "stuck: nobody reads what is written to stdout or stderr",
+        };
     }
     let trouble = Trouble::new(
-        "stuck: the deadline has passed, and the runtime does not answer",
-        "a collector, or the credential plugin of a kubeconfig, blocks the thread on which everything else waits",
+        "stuck: the run had to end, and the runtime does not answer",
+        "a collector, the credential plugin of a kubeconfig, or a log that nobody reads blocks the thread on which \
+         everything else waits",
     );
-    termination::write(path, &termination::message(Exit::Unfinished, Some(&trouble), None));
+    termination::write_now(path, &termination::message(Exit::Unfinished, Some(&trouble), None));
     LastWords {
         code: Exit::Unfinished.code(),
-        message: "stuck: a collector or a credential plugin blocks the runtime",
+        message: "stuck: a collector, a credential plugin or the log blocks the runtime",
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::publish::{PublishError, Published, publish};
+use super::publish::{Patience, PublishError, Published, publish};
 use crate::cluster::{self, ClusterError};
 use crate::exit::Exit;
 use crate::process::stop::Stop;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// The part of the deadline that is kept for publishing, however long collecting takes.
     pub publish_budget: Duration,
+    /// Whether a refusal that may be early is tried again.
+    pub patience: Patience,
 }
 
 /// Where the result of a run goes.
@@ -130,13 +132,13 @@ pub async fn run(
                 biased;
                 () = stop.requested() => Err(stopped()),
                 client = timeout_at(deadline, connected(&mut connecting)) => client
-                    .unwrap_or(Err(PublishError::Deadline(None)))
+                    .unwrap_or(Err(PublishError::Unprepared))
                     .map_err(|error| error.trouble(node)),
             };
             let stored = match client {
-                Ok(client) => {
-                    publish(client, node, &plan, deadline, stop).await.map_err(|error| error.trouble(node))
-                }
+                Ok(client) => publish(client, node, &plan, deadline, settings.patience, stop)
+                    .await
+                    .map_err(|error| error.trouble(node)),
                 Err(trouble) => Err(trouble),
             };
             stored.map_or_else(Written::Failed, Written::Stored)

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use node_annotator_core::Report;
 use node_annotator_core::fact::clean;
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde_json::json;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::exit::Exit;
@@ -72,12 +77,25 @@ pub fn message(exit: Exit, trouble: Option<&Trouble>, report: Option<&Report>) -
         .unwrap_or_else(|| render(512, false))
 }
 
+/// Longest time for the write. The disk below it may hang.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes the message, on a thread of its own and for no longer than [`PATIENCE`].
+pub async fn write(path: PathBuf, message: String) {
+    let writing = spawn_blocking(move || write_now(&path, &message));
+    if timeout(PATIENCE, writing).await.is_err() {
+        warn!(after = ?PATIENCE, "the termination message is not written: its file hangs");
+    }
+}
+
 /// Writes the message where the kubelet reads it. The kubelet makes the file; without one there is no kubelet
-/// to read it.
-pub fn write(path: &Path, message: &str) {
+/// to read it. A pipe that nobody reads is an error, and nothing to wait for.
+pub fn write_now(path: &Path, message: &str) {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag of open(2) is an int");
     let written = OpenOptions::new()
         .write(true)
         .truncate(true)
+        .custom_flags(flags)
         .open(path)
         .and_then(|mut file| file.write_all(message.as_bytes()));
     match written {

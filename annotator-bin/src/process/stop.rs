@@ -1,8 +1,5 @@
-//! The request to stop: SIGTERM or SIGINT to the process, or a call in a test.
+//! The request to stop: SIGTERM or SIGINT to the process, which the watchdog hears, or a call in a test.
 
-use std::io;
-
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// The end that asks for a stop.
@@ -27,25 +24,6 @@ impl Stopper {
 }
 
 impl Stop {
-    /// A stop that SIGTERM and SIGINT ask for.
-    ///
-    /// PID 1 ignores a signal without a handler, so this comes first in a process that runs as a container.
-    pub fn on_signals() -> io::Result<Self> {
-        let (stopper, stop) = channel();
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stopper.stop();
-            // A second signal finds the handlers still there; the run is bounded by its deadline.
-            std::future::pending::<()>().await;
-        });
-        Ok(stop)
-    }
-
     /// Whether a stop was asked for.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()

@@ -1,15 +1,32 @@
-//! A thread that ends the process at its deadline if the runtime itself is stuck.
+//! A thread that hears the signals, and ends the process when the runtime that should is stuck.
+//!
+//! A collector, a log that nobody reads or a hung disk may block the thread of the runtime, and with it each of
+//! its timers and signals. Nothing in here waits for what may be stuck for longer than [`PATIENCE`].
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::io;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tracing::error;
 
-/// Ends the process at the deadline. Dropping it calls the watchdog off.
+use super::stop::{self, Stop, Stopper};
+use crate::exit::Exit;
+
+/// Ends the process at the deadline, and a while after a signal. Dropping it calls it off.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    _alive: Sender<()>,
+    work: watch::Sender<Work>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Going,
+    Done,
 }
 
 /// What a stuck process leaves behind.
@@ -21,33 +38,83 @@ pub(crate) struct LastWords {
     pub(crate) message: &'static str,
 }
 
-/// Longest time for the last line of the log. The pipe that it goes to may be the thing that is stuck.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a process has to end by itself after a signal. The answer to a PATCH in flight is awaited for 3 s.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Longest time for each of the last words. What they are written to may be the thing that is stuck.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Watchdog {
-    /// Runs `last_words`, logs them and ends the process with their code, unless dropped within `deadline`.
+    /// Hears SIGTERM and SIGINT from now on. Unless dropped, it runs `last_words`, logs them and ends the process
+    /// with their code: [`GRACE`] after a signal, and at the deadline unless [`Watchdog::work_is_done`].
     ///
-    /// A collector that blocks the runtime thread stops every timer of the runtime. The watchdog has a thread
-    /// of its own.
-    pub(crate) fn start(deadline: Duration, last_words: impl FnOnce() -> LastWords + Send + 'static) -> Self {
-        let (alive, gone) = channel::<()>();
-        thread::spawn(move || {
-            if gone.recv_timeout(deadline) == Err(RecvTimeoutError::Timeout) {
-                let LastWords { code, message } = last_words();
-                let (logging, logged) = channel::<()>();
-                thread::spawn(move || {
-                    error!("{message}");
-                    drop(logging);
-                });
-                // The process ends, whether the line is out or not.
-                let _ = logged.recv_timeout(PATIENCE);
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "nothing else in this process is able to end it"
-                )]
-                std::process::exit(i32::from(code));
+    /// PID 1 ignores a signal without a handler, so this comes first in a process that runs as a container.
+    pub(crate) fn start(
+        deadline: Duration,
+        last_words: impl FnOnce() -> LastWords + Send + 'static,
+    ) -> io::Result<(Self, Stop)> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]
+        };
+        let (work, watched) = watch::channel(Work::Going);
+        let (stopper, stop) = stop::channel();
+        thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+            if is_stuck(&runtime, signals, &stopper, deadline, watched) {
+                end(last_words);
             }
-        });
-        Self { _alive: alive }
+        })?;
+        Ok((Self { work }, stop))
     }
+
+    /// What had to be done by the deadline is done. Signals are still heard.
+    pub(crate) fn work_is_done(&self) {
+        self.work.send_replace(Work::Done);
+    }
+}
+
+/// Waits until the process is to be ended, or the watchdog is dropped.
+fn is_stuck(
+    runtime: &Runtime,
+    [mut terminate, mut interrupt]: [Signal; 2],
+    stopper: &Stopper,
+    deadline: Duration,
+    watched: watch::Receiver<Work>,
+) -> bool {
+    let mut done = watched.clone();
+    let mut dropped = watched;
+    runtime.block_on(async {
+        tokio::select! {
+            () = async {
+                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+                stopper.stop();
+                sleep(GRACE).await;
+            } => true,
+            () = async {
+                tokio::select! {
+                    () = sleep(deadline) => {}
+                    _ = done.wait_for(|work| *work == Work::Done) => std::future::pending().await,
+                }
+            } => true,
+            () = async { while dropped.changed().await.is_ok() {} } => false,
+        }
+    })
+}
+
+fn end(last_words: impl FnOnce() -> LastWords + Send + 'static) {
+    let (told, words) = channel();
+    thread::spawn(move || told.send(last_words()));
+    let LastWords { code, message } = words
+        .recv_timeout(PATIENCE)
+        .unwrap_or(LastWords { code: Exit::Unfinished.code(), message: "stuck: the last words, too" });
+    let (logging, logged) = channel::<()>();
+    thread::spawn(move || {
+        error!("{message}");
+        drop(logging);
+    });
+    // The process ends, whether the line is out or not.
+    let _ = logged.recv_timeout(PATIENCE);
+    #[expect(clippy::disallowed_methods, reason = "nothing else in this process is able to end it")]
+    std::process::exit(i32::from(code));
 }

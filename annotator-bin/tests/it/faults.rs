@@ -100,7 +100,8 @@ fn a_credential_plugin_that_hangs_stops_no_timer() {
     let (code, report) = within(Duration::from_secs(2), || report(&mut command));
     assert_eq!(code, Some(4));
     assert_eq!(report["collectors"][1]["error"], "timed out after 300ms");
-    assert_eq!(report["error"]["message"], "node `worker-1` could not be written before the deadline");
+    let error = "node `worker-1` could not be written before the deadline: there are no credentials yet";
+    assert_eq!(report["error"]["message"], error);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod api;
 mod cli;
 mod connection;
+mod credentials;
 mod environment;
 mod faults;
 mod host;
@@ -16,3 +17,4 @@ mod report;
 mod run;
 mod signals;
 mod termination;
+mod trust;

@@ -95,8 +95,8 @@ fn without_a_cluster_the_error_says_where_was_looked() {
             "proxy",
             run(pod
                 .faulty(&["-ojson", "--kubeconfig"])
-                .arg(pod.kubeconfig("127.0.0.1:9"))
-                .env("HTTPS_PROXY", "http://127.0.0.1:9")),
+                .arg(pod.kubeconfig("192.0.2.1"))
+                .env("HTTP_PROXY", "http://127.0.0.1:9")),
         ),
     ];
     let all = cases.map(|(name, output)| {

@@ -9,6 +9,7 @@ use kube::Config;
 use node_annotator::cluster::{ClusterError, configuration};
 use node_annotator::exit::Exit;
 use node_annotator::node::linger::linger;
+use node_annotator::node::publish::Patience;
 use node_annotator::node::run::{Finished, Settings, Target, Written, run};
 use node_annotator::process::stop::channel;
 use node_annotator_core::{
@@ -40,6 +41,7 @@ fn settings(collector: &'static Collector, target: Target) -> Settings {
         target,
         deadline: Duration::from_mins(1),
         publish_budget: Duration::from_secs(30),
+        patience: Patience::None,
     }
 }
 
@@ -111,7 +113,10 @@ async fn looking_for_the_cluster_ends_with_the_deadline() {
     let (_stopper, stop) = channel();
     let started = Instant::now();
     let finished = run(&settings(&GOOD, node()), offline(), pending(), &stop).await;
-    assert_nothing_written(&finished, "node `worker-1` could not be written before the deadline");
+    assert_nothing_written(
+        &finished,
+        "node `worker-1` could not be written before the deadline: there are no credentials yet",
+    );
     assert_eq!(started.elapsed(), Duration::from_mins(1));
 }
 

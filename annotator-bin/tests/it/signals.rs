@@ -119,3 +119,45 @@ fn the_first_process_of_a_container_leaves_at_once() {
     kill(first, Signal::TERM);
     assert_eq!(wait(&mut child).code(), Some(0));
 }
+
+/// A log that nobody reads, and a collector that blocks, hold the thread that would otherwise end the process.
+#[test]
+fn a_process_that_is_stuck_leaves_soon_all_the_same() {
+    let pod = Pod::new();
+    let mut child = start(&mut pod.faulty(&["--collectors", "rude", "--dry-run"]));
+    wait_for_line(&mut child, "blocking the runtime");
+    let started = Instant::now();
+    kill(child.id(), Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(4));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!(pod.termination_message()["exitCode"], 4);
+}
+
+#[test]
+fn a_lingering_process_whose_log_nobody_reads_leaves_soon() {
+    let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+    let (_reader, log) = std::io::pipe().unwrap();
+    let mut filling = Command::new("dd")
+        .args(["if=/dev/zero", "bs=4096", "count=15", "status=none"])
+        .stdout(log.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    assert!(filling.wait().unwrap().success());
+    // What it logs before it lingers fits into what is left of the pipe; its last line does not.
+    let mut rest = Command::new("dd");
+    rest.args(["if=/dev/zero", "bs=1", "count=3900", "status=none"]).stdout(log.try_clone().unwrap());
+    assert!(rest.status().unwrap().success());
+    let mut command = pod.faulty(&["--linger", "--kubeconfig"]);
+    command.arg(pod.kubeconfig(api.address)).stdout(Stdio::null()).stderr(log);
+    let mut child = command.spawn().unwrap();
+    api.next_request();
+    let until = Instant::now() + Duration::from_secs(20);
+    while std::fs::read_to_string(pod.path("termination-log")).unwrap().is_empty() {
+        assert!(Instant::now() < until, "no termination message");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let asked = Instant::now();
+    kill(child.id(), Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}

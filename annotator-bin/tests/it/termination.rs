@@ -85,3 +85,23 @@ fn a_longer_message_of_the_container_before_is_not_left_behind() {
     assert!(run(&mut pod.faulty(&["--dry-run"])).status.success());
     assert_eq!(pod.termination_message(), json!({"exitCode": 0, "done": ["absent", "good"], "failed": {}}));
 }
+
+/// Opening a pipe waits for whoever reads it.
+#[test]
+fn a_pipe_that_nobody_reads_is_a_warning() {
+    let pod = Pod::new();
+    let pipe = pod.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = pod.faulty(&["--dry-run", "--deadline", "60s", "--termination-message-path"]);
+    let started = std::time::Instant::now();
+    let output = run(command.arg(&pipe));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("WARN cannot write the termination message"), "{}", stderr(&output));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+
+    // The watchdog writes there, too.
+    let mut command =
+        pod.faulty(&["--dry-run", "--collectors", "rude", "--deadline", "2s", "--publish-budget", "1s"]);
+    let output = run(command.arg("--termination-message-path").arg(&pipe));
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+}

@@ -47,10 +47,7 @@ impl HttpClient for MetadataClient {
 
 async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<HttpResponse, HttpError> {
     let HttpRequest { method, url, headers, connect_timeout, timeout: _, max_body_bytes } = request;
-    let uri: Uri = url.parse().map_err(|_| HttpError::Address { url: url.clone() })?;
-    if uri.scheme_str() != Some("http") || uri.host().is_none() {
-        return Err(HttpError::Address { url });
-    }
+    let uri = address(&url).ok_or_else(|| HttpError::Address { url: without_secrets(&url) })?;
     let method = match method {
         HttpMethod::Get => Method::GET,
         HttpMethod::Put => Method::PUT,
@@ -83,6 +80,25 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
     Ok(HttpResponse { status, body: body.to_bytes().to_vec() })
 }
 
+/// An address in the clear. One with user information is none: no metadata service asks for a password, and
+/// the layers of the client would log it.
+fn address(url: &str) -> Option<Uri> {
+    // A password with a slash would end the authority before the at sign.
+    let place = url.split(['?', '#']).next().unwrap_or_default();
+    let uri: Uri = url.parse().ok()?;
+    (uri.scheme_str() == Some("http") && uri.host().is_some() && !place.contains('@')).then_some(uri)
+}
+
+/// What may be shown of an address that is refused: neither user information nor a query.
+fn without_secrets(url: &str) -> String {
+    let (path, query) = url.split_once(['?', '#']).map_or((url, ""), |(path, _)| (path, "?..."));
+    let (scheme, rest) = path.split_once("://").map_or(("", path), |(scheme, rest)| (scheme, rest));
+    let slashes = if scheme.is_empty() { "" } else { "://" };
+    // A password may have slashes and at signs of its own.
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("...@", rest));
+    format!("{scheme}{slashes}{user}{rest}{query}")
+}
+
 /// Resolves host names for the connector.
 #[derive(Debug, Clone)]
 struct ByResolver(Arc<dyn Resolver>);
@@ -107,5 +123,26 @@ impl Service<Name> for ByResolver {
                 .collect::<Vec<_>>()
                 .into_iter())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_refused_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("https://user:CANARY@meta.example/v1?token=CANARY", "https://...@meta.example/v1?..."),
+            ("http://user:CANARY@meta.example/v1", "http://...@meta.example/v1"),
+            ("http://user:CAN/ARY@CANARY@meta.example", "http://...@meta.example"),
+            ("user:CANARY@meta.example", "...@meta.example"),
+            ("ftp://meta.example/#CANARY", "ftp://meta.example/?..."),
+            ("nonsense", "nonsense"),
+        ] {
+            assert!(address(url).is_none(), "{url}");
+            assert_eq!(without_secrets(url), shown);
+        }
+        assert!(address("http://169.254.169.254/v1?token=x").is_some());
     }
 }

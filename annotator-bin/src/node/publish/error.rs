@@ -1,9 +1,11 @@
 //! Why the Node was not written.
 
+use std::time::Duration;
+
 use node_annotator_core::fact::clean;
 use node_annotator_core::plan::Difference;
 
-use crate::cluster::{ClusterError, Reason};
+use crate::cluster::{ClusterError, Reason, WEBHOOK_FAILED};
 use crate::trouble::Trouble;
 
 /// Longest list of differences.
@@ -18,6 +20,10 @@ pub enum PublishError {
     Altered(Vec<Difference>),
     /// The deadline ended the tries; with what the last one met.
     Deadline(Option<ClusterError>),
+    /// The deadline came while the API server had not answered the first try for this long.
+    Unanswered(Duration),
+    /// The deadline came before there was a client to ask with.
+    Unprepared,
     /// A stop was asked for before an answer came; with what the last try met.
     Stopped(Option<ClusterError>),
 }
@@ -41,6 +47,21 @@ impl PublishError {
                 last.as_ref(),
                 node,
             ),
+            Self::Unanswered(silence) => Trouble::new(
+                format!(
+                    "node `{node}` could not be written before the deadline: the API server had not answered for {:.1} s",
+                    silence.as_secs_f64()
+                ),
+                "is the API server overloaded, or a webhook for Nodes slow? raise --publish-budget, and --deadline with \
+                 it, if it needs longer",
+            ),
+            Self::Unprepared => Trouble::new(
+                format!(
+                    "node `{node}` could not be written before the deadline: there are no credentials yet"
+                ),
+                "the credential plugin of the kubeconfig has not ended, or the kubeconfig cannot be read: does the plugin \
+                 work on a shell?",
+            ),
             Self::Stopped(last) => ended(
                 format!("stopped before node `{node}` was written"),
                 "the next run writes the Node",
@@ -61,6 +82,7 @@ fn ended(what: String, hint: &'static str, last: Option<&ClusterError>, node: &s
 
 /// A failed request in the words of who writes a Node.
 pub(super) fn write_trouble(error: &ClusterError, node: &str) -> Trouble {
+    let refused_by = |who: &str| format!("{who} `{}` refused the change of node `{node}`", error.refuser());
     match error.reason() {
         Reason::Forbidden => error.with_words(
             format_args!("not allowed to patch node `{node}`"),
@@ -70,10 +92,50 @@ pub(super) fn write_trouble(error: &ClusterError, node: &str) -> Trouble {
             format_args!("there is no node `{node}`"),
             "NODE_NAME must be the name of a Node: in a pod, set it from `spec.nodeName`",
         ),
+        Reason::OurPolicy => error.with_words(
+            refused_by("our own admission policy"),
+            "it allows a pod to write what its collectors declare, on the Node that it runs on: is the policy that of this \
+             version and these collectors? `node-annotator doctor` tells, `node-annotator manifests` makes it anew",
+        ),
+        Reason::TooSoon => error.with_words(
+            refused_by("our own admission policy"),
+            "another pod of ours changed this Node a moment ago; a later try gets through",
+        ),
+        Reason::OtherPolicy => error.with_words(
+            refused_by("the admission policy"),
+            "waiting does not help: whoever wrote that policy, which is not ours, has to let the service account change \
+             labels and annotations under our prefix on Nodes",
+        ),
+        Reason::Webhook => error.with_words(
+            refused_by("the webhook"),
+            "waiting does not help: whoever runs that webhook has to let the service account change labels and \
+             annotations under our prefix on Nodes",
+        ),
+        Reason::WebhookFailed => error.with_words(
+            format_args!(
+                "the webhook `{}` does not answer, and the API server does not change node `{node}` without it",
+                error.refuser()
+            ),
+            WEBHOOK_FAILED,
+        ),
+        Reason::Platform => error.with_words(
+            format_args!("{} does not let anybody change node `{node}`", error.refuser()),
+            "waiting does not help, and neither do rights: this platform keeps its nodes to itself; exclude them from the \
+             DaemonSets, or ask the provider",
+        ),
+        Reason::NodeRestriction => error.with_words(
+            format_args!("the plugin NodeRestriction refused the change of node `{node}`"),
+            "waiting does not help: these are the credentials of a kubelet, which may not set such keys; use a service \
+             account",
+        ),
+        Reason::AnnotationQuota => error.with_words(
+            format_args!("the annotations of node `{node}` are full"),
+            "waiting does not help: all annotations of a Node together may take 256 KiB; see who fills them with `kubectl \
+             get node -o yaml`, and take some away",
+        ),
         Reason::Refused => error.with_words(
             format_args!("the API server refused the change of node `{node}`"),
-            "the message names the policy, webhook or rule; ours allows a pod to change only the Node that it runs on, and \
-             only keys under its prefix",
+            "waiting does not help: the message names the field or the plugin",
         ),
         Reason::Busy => error.with_words(
             "the API server cannot take the change now",

@@ -15,7 +15,7 @@ use kube::{Client, ResourceExt};
 use node_annotator_core::Plan;
 use node_annotator_core::write::FIELD_MANAGER;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::cluster::ClusterError;
 use crate::process::stop::Stop;
@@ -25,6 +25,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long an answer in flight is awaited once a stop was asked for.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Whether a refusal that lasts may still be early: rights and policies take seconds to reach every API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It ends the run: somebody waits for the answer.
+    None,
+    /// It is tried again until the deadline: a pod that would only be started again.
+    UntilDeadline,
+}
+
+impl Patience {
+    fn bears(self, error: &ClusterError) -> bool {
+        self == Self::UntilDeadline && error.may_be_early()
+    }
+}
 
 /// What the API server stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,38 +52,46 @@ pub struct Published {
 
 /// Writes the plan on the Node.
 ///
-/// Connection failures, 409, 429 and 5xx are tried again with growing, jittered pauses until `deadline`; a
-/// `Retry-After` is respected. Everything else ends the tries, since another one would get the same answer.
-/// When a stop is asked for, no request is started any more, and an answer in flight is awaited for a short
+/// Connection failures, 409, 429, 5xx and a change that our policy finds too soon are tried again with growing,
+/// jittered pauses until `deadline`; a `Retry-After` is respected. With `patience` so are a 403 and other
+/// refusals by our policy, since an installation may be spreading. Everything else ends the tries, since another
+/// one would get the same answer. When a stop is asked for, no request is started any more, and an answer in flight is awaited for a short
 /// time.
 pub async fn publish(
     client: Client,
     node: &str,
     plan: &Plan,
     deadline: Instant,
+    patience: Patience,
     stop: &Stop,
 ) -> Result<Published, PublishError> {
     let nodes = Api::all(client);
     let mut pauses = pauses();
     let mut last = None;
+    let mut told = String::new();
     while !stop.is_requested() {
+        let asked = Instant::now();
         let error = tokio::select! {
             biased;
             answer = patch(&nodes, node, plan) => match answer {
-                Err(PublishError::Cluster(error)) if error.is_retryable() => error,
+                Err(PublishError::Cluster(error)) if error.is_retryable() || patience.bears(&error) => error,
                 ended => return ended,
             },
-            () = sleep_until(deadline) => return Err(PublishError::Deadline(last)),
+            () = sleep_until(deadline) => return Err(match last {
+                None => PublishError::Unanswered(asked.elapsed()),
+                last => PublishError::Deadline(last),
+            }),
             () = grace_after(stop) => return Err(PublishError::Stopped(last)),
         };
-        // The jittered pause comes on top of what the server asks for: all whom it turned away were told the
-        // same.
-        let pause = error.retry_after().unwrap_or_default() + pauses.next().unwrap_or(LONGEST_PAUSE);
-        warn!(
-            error = error::write_trouble(&error, node).what,
-            ?pause,
-            "the Node is not written yet, trying again"
-        );
+        let pause =
+            error.retry_after().map_or(Duration::ZERO, spread) + pauses.next().unwrap_or(LONGEST_PAUSE);
+        let what = error::write_trouble(&error, node).what;
+        if what == told {
+            debug!(?pause, "the Node is not written yet, trying again");
+        } else {
+            warn!(error = what, ?pause, "the Node is not written yet, trying again");
+            told = what;
+        }
         last = Some(error);
         tokio::select! {
             biased;
@@ -105,6 +128,12 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .without_max_times()
         .with_jitter()
         .build()
+}
+
+/// What the server asks for, and up to half of it more: all whom it turned away in one moment were told the
+/// same.
+fn spread(asked: Duration) -> Duration {
+    asked.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
 
 async fn grace_after(stop: &Stop) {

@@ -17,6 +17,10 @@ pub(crate) const OS_LABEL: (&str, &str) = ("kubernetes.io/os", "linux");
 
 /// Everything that manifests depend on.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting by itself, and a flag of the command line"
+)]
 pub struct Settings {
     /// The collectors that run.
     pub selection: Selection,

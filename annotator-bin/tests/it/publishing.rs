@@ -212,7 +212,7 @@ async fn a_pod_waits_for_rights_and_policies_that_are_on_their_way() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_too_soon_for_our_policy_is_tried_again() {
-    let soon = policy("node-annotator", "a Node is changed at most once in two seconds: wait, and try again");
+    let soon = policy("node-annotator", node_annotator_core::write::TOO_SOON);
     let (result, requests, _) = publish_against(vec![answer(422, &status(422, &soon))]).await;
     assert!(result.is_ok() && requests == 2, "{result:?}");
 }

@@ -193,7 +193,7 @@ async fn with_client_certificate(
          {{client-certificate: client.pem, client-key: client.key}}}}]}}"
     );
     std::fs::write(pod.path("kubeconfig"), text).unwrap();
-    let config = cluster::configuration(Some(&pod.path("kubeconfig"))).await?;
+    let config = cluster::configuration(Some(&pod.path("kubeconfig")), "node-annotator/test").await?;
     // The files are read when the client is made.
     cluster::client(config.clone())?;
     Ok(config)

@@ -9,7 +9,7 @@ use super::kubectl::Kubectl;
 use crate::support::{COLLECTORS, install, key, node_of, ours, settings, wait_for_label};
 
 /// What the documentation says. The rights go before the policy that limits them.
-const UNINSTALL: &str = "kubectl delete clusterrolebindings,clusterroles,namespaces,priorityclasses,\
+const UNINSTALL: &str = "kubectl delete clusterrolebindings,clusterroles,flowschemas,namespaces,priorityclasses,\
 validatingadmissionpolicybindings,validatingadmissionpolicies --selector app.kubernetes.io/part-of=node-annotator";
 
 /// Every kind of object there is.
@@ -38,10 +38,12 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
 
     let said = kubectl.run(UNINSTALL).await?;
     // Once per object, without a warning; it returns when all is gone.
-    assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (7, ""), "{said:?}");
-    wait::until("everything to be gone", async || {
+    assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (8, ""), "{said:?}");
+    // The priority level is that of all installations.
+    let kept = "prioritylevelconfiguration.flowcontrol.apiserver.k8s.io/node-annotator";
+    wait::until("everything else to be gone", async || {
         let left = kubectl.run(LEFT).await?.stdout;
-        if left.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("{left}")) }
+        if left.trim() == kept { Ok(()) } else { Err(anyhow::anyhow!("{left}")) }
     })
     .await?;
     assert_eq!(ours(&cluster.node("n1").await?), before);

@@ -27,7 +27,7 @@ async fn a_run_is_one_patch_and_the_same_run_again_changes_nothing() -> Result<(
     assert_eq!(requests.len(), 2, "{requests:#?}");
     for (request, run) in requests.iter().zip([&first, &second]) {
         assert_eq!((request.verb.as_str(), request.code()), ("patch", 200));
-        assert_eq!(request.uri, "/api/v1/nodes/n1?&fieldManager=node-annotator");
+        assert_eq!(request.uri, "/api/v1/nodes/n1?fieldManager=node-annotator");
         // What the report shows is what was sent.
         assert_eq!(request.request_object.as_ref(), Some(&run.report["patch"]));
     }

@@ -80,7 +80,7 @@ pub fn message(exit: Exit, trouble: Option<&Trouble>, report: Option<&Report>) -
 /// Longest time for the write. The disk below it may hang.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes the message, on a thread of its own and for no longer than [`PATIENCE`].
+/// Writes the message, on a thread of its own and for no longer than a second.
 pub async fn write(path: PathBuf, message: String) {
     let writing = spawn_blocking(move || write_now(&path, &message));
     if timeout(PATIENCE, writing).await.is_err() {

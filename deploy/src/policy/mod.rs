@@ -28,7 +28,7 @@ use crate::{Error, Installation};
 /// How many annotations the selected collectors may write. A policy that lists them all costs each request more with each of them.
 pub const MAX_ANNOTATIONS: usize = 1024;
 
-/// The policy of an installation with the given rules; all but tests take [`rules`].
+/// The policy of an installation with the given rules; all but tests take [`rules()`].
 pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
     let installation = &scope.installation;
     let validation = |rule: Rule| Validation {

@@ -79,6 +79,10 @@ fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
             "lint",
             &["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"],
         ),
+        step(
+            "lint of the node's wing alone",
+            &["clippy", "--package", "node-annotator", "--no-default-features", "--", "--deny", "warnings"],
+        ),
         step("unit tests", &["test", "--workspace", "--no-fail-fast"]),
         step("a crate of other people: format", &[&["fmt", "--check"], &OUT_OF_TREE[..]].concat()),
         step(

@@ -6,7 +6,7 @@ use node_annotator_tests::kubelet::events::Event;
 use node_annotator_tests::{Cluster, Options};
 
 use super::kubectl::Kubectl;
-use super::{combined, daemon_sets, of_generation};
+use super::{combined, daemon_sets, of_generation, wait_for_value};
 use crate::support::{install, key, labels, node_of, settings, starts, wait_until_gone};
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_left_over_of_another_generation_is_refused_and_does_not_chase_the_new
     assert_eq!(daemon_sets(&cluster).await?, [&kept[0], &first[0]].map(String::as_str));
 
     // The policy lets the newer value alone be written, which makes the left-over run, in vain.
-    wait_until_gone(&cluster, &kept).await?;
+    wait_for_value(&cluster, "n1", &key("kernel"), "2").await?;
     let is_of_first = |event: &Event| event.pod.starts_with(&format!("{}-", first[0]));
     let tried = |events: &[Event]| {
         let of_first: Vec<_> = events.iter().filter(|event| is_of_first(event)).cloned().collect();

@@ -7,7 +7,7 @@ use kube::api::DeleteParams;
 use node_annotator_deploy::{Manifests, Settings};
 use serde_json::json;
 
-use super::{start, wait_for, wait_for_finding};
+use super::{restore, start, wait_for, wait_for_finding};
 use crate::support::{NAMESPACE, key, node_of};
 
 #[tokio::test]
@@ -68,6 +68,29 @@ async fn daemon_sets_that_claim_one_label_are_seen() -> Result<()> {
     }
     let hint = seen.hint("done-labels");
     assert!(hint.ends_with("kubectl delete daemonset --namespace facts node-annotator-kernel"), "{hint}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn daemon_sets_that_the_policy_does_not_cover_are_seen() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    // The DaemonSets of another generation without their policy, for nodes that are not there.
+    let other = Settings {
+        mark: node_annotator_core::DoneMark::Generation("2".parse()?),
+        node_selector: [("absent".to_owned(), "yes".to_owned())].into(),
+        ..settings.clone()
+    };
+    restore(&cluster, &other, "DaemonSet").await?;
+    let seen = wait_for(&cluster, &[("policy-covers", "FAIL")]).await?;
+    let finding = &seen.check("policy-covers").finding;
+    let named = "`node-annotator/node-annotator-kernel` (label `k8s.haim.dev/kernel=2`)";
+    assert!(finding.contains(named), "{finding}");
+    let command =
+        "node-annotator manifests --collectors cpu-model,kernel --generation 2 | kubectl apply -f -";
+    assert!(seen.hint("policy-covers").contains(command), "{}", seen.hint("policy-covers"));
+    // What the command does, with the other flags as before.
+    cluster.apply_yaml(&Manifests::new(&other)?.yaml()?).await?;
+    wait_for(&cluster, &[]).await?;
     Ok(())
 }
 

@@ -39,9 +39,11 @@ async fn a_policy_that_is_missing_or_not_in_force_is_seen() -> Result<()> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client());
     policies.delete(NAMESPACE, &DeleteParams::default()).await?;
     let open = |what| [vec![(what, "FAIL")], all_denials("FAIL")].concat();
-    let seen = wait_for(&cluster, &open("policy")).await?;
+    let seen = wait_for(&cluster, &[open("policy"), vec![("policy-covers", "SKIP")]].concat()).await?;
     assert_eq!(seen.check("policy").finding, "there is no ValidatingAdmissionPolicy `node-annotator`");
-    assert!(seen.hint("policy").ends_with("node-annotator manifests | kubectl apply -f -"));
+    let hint = seen.hint("policy");
+    assert!(hint.ends_with("node-annotator manifests | kubectl apply -f -"), "{hint}");
+    assert!(hint.contains("kubectl delete clusterrolebinding node-annotator, then "), "{hint}");
     assert_eq!(seen.check("denies-spec").finding, "not refused: a taint");
     restore(&cluster, &settings, POLICY).await?;
     wait_for(&cluster, &[]).await?;
@@ -118,7 +120,7 @@ async fn a_policy_with_a_hole_is_seen_where_the_hole_is() -> Result<()> {
             "true || object.spec == oldObject.spec".clone_into(&mut rule.expression);
         });
     };
-    let expected = [("policy", "WARN"), ("denies-spec", "WARN")];
+    let expected = [("policy", "FAIL"), ("denies-spec", "WARN")];
     let finding = with_policy(&cluster, &settings, &expected, always).await?;
     assert!(finding.starts_with("changed rule: `the Node's spec may not be changed"), "{finding}");
 
@@ -126,6 +128,70 @@ async fn a_policy_with_a_hole_is_seen_where_the_hole_is() -> Result<()> {
     let finding = with_policy(&cluster, &settings, &[("policy", "FAIL")], ignore).await?;
     assert!(finding.contains("failurePolicy"), "{finding}");
     with_policy(&cluster, &settings, &[], |_| {}).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_no_request_shows_is_a_failure() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    let rules = policy::rules(&Scope::new(&settings));
+    // Each keeps its message, and holds nothing any more.
+    for id in ["update", "labels-kept", "annotations-kept", "managed-fields", "claims", "claims-kept", "rate"]
+    {
+        let index = rules.iter().position(|rule| rule.id == id).expect("such a rule");
+        let always = |spec: &mut ValidatingAdmissionPolicySpec| {
+            "true".clone_into(&mut spec.validations.get_or_insert_default()[index].expression);
+        };
+        let finding = with_policy(&cluster, &settings, &[("policy", "FAIL")], always).await?;
+        assert_eq!(finding, format!("changed rule: `{}`", rules[index].message));
+    }
+    for name in ["losing", "removedLabels"] {
+        let nothing = |spec: &mut ValidatingAdmissionPolicySpec| {
+            let variables = spec.variables.iter_mut().flatten();
+            for variable in variables.filter(|variable| variable.name == name) {
+                "[]".clone_into(&mut variable.expression);
+            }
+        };
+        let finding = with_policy(&cluster, &settings, &[("policy", "FAIL")], nothing).await?;
+        assert_eq!(finding, format!("changed variable: `{name}`"));
+    }
+    // All that is tried here is refused, and nothing else.
+    let dry_runs = |spec: &mut ValidatingAdmissionPolicySpec| {
+        for condition in spec.match_conditions.iter_mut().flatten() {
+            condition.expression =
+                format!("({}) && request.?dryRun.orValue(false) == true", condition.expression);
+        }
+    };
+    let finding = with_policy(&cluster, &settings, &[("policy", "FAIL")], dry_runs).await?;
+    assert!(finding.starts_with("changed match condition: "), "{finding}");
+    with_policy(&cluster, &settings, &[], |_| {}).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn policies_of_other_versions_and_older_names_are_seen() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    let scope = Scope::new(&settings);
+    let mut other = policy::policy(&scope, policy::rules(&scope));
+    let version = policy::version(&other)?;
+    let told = other.metadata.annotations.get_or_insert_default();
+    let told = told.get_mut(policy::SETTINGS_ANNOTATION).expect("what it was generated from");
+    *told = told.replace(&version, "9.9.9");
+    cluster.apply(&other).await?;
+    let seen = wait_for(&cluster, &[("policy", "WARN")]).await?;
+    let finding = &seen.check("policy").finding;
+    assert!(finding.contains("version 9.9.9") && finding.contains(&version), "{finding}");
+    restore(&cluster, &settings, POLICY).await?;
+    wait_for(&cluster, &[]).await?;
+
+    let mut older = policy::policy(&scope, policy::rules(&scope));
+    older.metadata.name = Some("older".to_owned());
+    cluster.apply(&older).await?;
+    let seen = wait_for(&cluster, &[("policy-alone", "FAIL")]).await?;
+    assert!(seen.check("policy-alone").finding.ends_with(": `older`"), "{seen}");
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client());
+    policies.delete("older", &DeleteParams::default()).await?;
+    wait_for(&cluster, &[]).await?;
     Ok(())
 }
 
@@ -139,6 +205,7 @@ async fn a_policy_of_another_prefix_or_namespace_is_seen() -> Result<()> {
         &[
             // What it says of itself is what it holds to.
             ("policy", "FAIL"),
+            ("policy-covers", "FAIL"),
         ],
     )
     .await?;
@@ -151,7 +218,7 @@ async fn a_policy_of_another_prefix_or_namespace_is_seen() -> Result<()> {
     let mut elsewhere = policy::policy(&scope, policy::rules(&scope));
     elsewhere.metadata.name = name;
     cluster.apply(&elsewhere).await?;
-    let seen = wait_for(&cluster, &[vec![("policy", "WARN")], all_denials("FAIL")].concat()).await?;
+    let seen = wait_for(&cluster, &[vec![("policy", "FAIL")], all_denials("FAIL")].concat()).await?;
     assert!(seen.check("policy").finding.starts_with("changed match condition"), "{seen}");
     restore(&cluster, &settings, POLICY).await?;
     wait_for(&cluster, &[]).await?;

@@ -1,15 +1,24 @@
 //! `doctor`: checks an installation.
 
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
 use clap::Args;
 use node_annotator_deploy::Installation;
 
 use crate::app::App;
-use crate::cli::options::{CLUSTER, ClusterOptions, KeyOptions, OutputOptions};
+use crate::cli::options::{CLUSTER, ClusterOptions, KeyOptions, OutputOptions, duration};
 use crate::cluster;
 use crate::exit::{self, Exit};
-use crate::operator::doctor::{Settings, diagnose, render};
+use crate::operator::doctor::{Diagnosis, Settings, diagnose, nothing_checked, render, too_late};
 use crate::output::print;
 use crate::process;
+
+/// How much later than its deadline a diagnosis may come before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
@@ -19,6 +28,16 @@ pub(crate) struct DoctorCommand {
     namespace: Installation,
     #[command(flatten)]
     cluster: ClusterOptions,
+    /// End by then; what is not checked is skipped
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_DEADLINE",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = duration,
+        help_heading = CLUSTER
+    )]
+    deadline: Duration,
     #[command(flatten)]
     keys: KeyOptions,
     #[command(flatten)]
@@ -27,23 +46,48 @@ pub(crate) struct DoctorCommand {
 
 fn notes() -> String {
     let notes = "\
-It needs the rights of an administrator. Nothing is written: what is tried in the name of the service accounts is a
-dry run.";
+It needs the rights of an administrator. Nothing is written: what is tried in the name of the
+service accounts is a dry run.
+
+What no check can promise: who steals a token of ours can read every Node whose name it knows,
+whole, since errors that come before admission quote it. After a policy is applied it takes up to
+a second until it is in force, and a right is in force at once: to repair an installation whose
+pods are there, delete its ClusterRoleBinding first.";
     format!("{notes}\n\n{}", exit::help("doctor"))
 }
 
 impl DoctorCommand {
     pub(super) fn run(&self, app: &App) -> anyhow::Result<Exit> {
-        let Self { namespace, cluster, keys, output } = self;
+        let Self { namespace, cluster, deadline, keys, output } = self;
         let settings = Settings { installation: namespace.clone(), prefix: keys.prefix.clone(), app: *app };
-        let diagnosis = process::block_on(async {
-            diagnose(
-                cluster::configuration(cluster.kubeconfig.as_deref(), &app.user_agent()).await,
-                &settings,
-            )
-            .await
-        })?;
+        let diagnosis = in_time(&settings, cluster.kubeconfig.clone(), *deadline)?;
         print(&render(&diagnosis, output.output))?;
         Ok(diagnosis.exit())
+    }
+}
+
+/// On a thread of its own, since a kubeconfig or a credential plugin that hangs stops the timers of the runtime.
+fn in_time(
+    settings: &Settings,
+    kubeconfig: Option<PathBuf>,
+    deadline: Duration,
+) -> anyhow::Result<Diagnosis> {
+    let (sender, receiver) = channel();
+    let of_thread = settings.clone();
+    let thread = thread::spawn(move || {
+        let diagnosis = process::block_on(async {
+            let config = cluster::configuration(kubeconfig.as_deref(), &of_thread.app.user_agent()).await;
+            diagnose(config, &of_thread, deadline).await
+        });
+        // Nobody listens once it is too late.
+        let _ = sender.send(diagnosis);
+    });
+    match receiver.recv_timeout(deadline + PATIENCE) {
+        Ok(diagnosis) => diagnosis,
+        Err(RecvTimeoutError::Timeout) => Ok(nothing_checked(&too_late(), settings)),
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => Err(anyhow::anyhow!("the diagnosis ended without a result")),
+        },
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct Account {
     pub(super) namespace: String,
     /// The name that the API server knows it by.
     pub(super) user: String,
+    name: &'static str,
 }
 
 /// The node that a token names, being bound to a pod on it.
@@ -32,8 +33,14 @@ pub(super) enum TokenNode<'a> {
 impl Account {
     pub(super) fn new(class: PrivilegeClass, settings: &Settings) -> Self {
         let namespace = settings.installation.namespace(class);
-        let user = format!("system:serviceaccount:{namespace}:{}", settings.installation.service_account());
-        Self { namespace, user }
+        let name = settings.installation.service_account();
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        Self { namespace, user, name }
+    }
+
+    /// Its name in its namespace.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// The groups that the API server puts it into. Impersonation does not add them by itself.

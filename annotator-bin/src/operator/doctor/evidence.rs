@@ -10,6 +10,7 @@ use node_annotator_deploy::policy::Scope;
 
 use super::Settings;
 use super::account::Account;
+use super::account_users::ClusterGrants;
 use super::objects::{DaemonSet, list};
 use super::policy;
 use super::requests::Nodes;
@@ -32,6 +33,8 @@ pub(super) struct Evidence {
     pub(super) scope: Scope,
     /// The DaemonSets of all namespaces.
     pub(super) daemon_sets: Result<Vec<DaemonSet>, Trouble>,
+    /// What RBAC grants in all namespaces.
+    pub(super) cluster_grants: Result<ClusterGrants, Trouble>,
     /// The nodes that requests are tried on.
     pub(super) nodes: Result<Nodes, Trouble>,
 }
@@ -69,6 +72,7 @@ impl Evidence {
             policy,
             namespaces,
             daemon_sets: list::<ApiDaemonSet, DaemonSet>(&administrator, None).await,
+            cluster_grants: ClusterGrants::read(&administrator).await,
             nodes: Nodes::pick(&administrator).await,
             settings: settings.clone(),
             administrator,

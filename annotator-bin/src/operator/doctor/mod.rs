@@ -8,8 +8,10 @@
 //! A new check is a row in `table.rs`, and its function.
 
 mod account;
+mod account_users;
 mod answers;
 mod check;
+mod coverage;
 mod evidence;
 mod namespaces;
 mod objects;
@@ -22,12 +24,16 @@ mod rights;
 mod server;
 mod table;
 
+use std::time::Duration;
+
 pub use check::{Check, Verdict};
 use kube::Config;
-use node_annotator_core::{DoneMark, Prefix, PrivilegeClass, Registry};
+use node_annotator_core::{BoxFuture, Collector, DoneMark, Prefix, PrivilegeClass, Registry};
 use node_annotator_deploy::{Installation, policy as admission};
 pub use report::render;
+use tokio::time::{Instant, timeout_at};
 
+use self::check::Outcome;
 use self::evidence::Evidence;
 use self::table::{Scope, rows};
 use crate::app::App;
@@ -60,17 +66,36 @@ impl Settings {
 
     /// The command that brings everything back to what this version generates.
     fn apply_command(&self) -> String {
+        format!("apply again, with the flags it was installed with: {}", self.manifests_command(None))
+    }
+
+    /// The same, for when the policy is not in force: a right is in force at once, and a policy up to a second
+    /// after it was stored.
+    fn repair_command(&self) -> String {
+        format!(
+            "until then a stolen token may change every node: first take the right away, kubectl delete clusterrolebinding {}, then {}",
+            self.installation.cluster_object(),
+            self.apply_command()
+        )
+    }
+
+    /// The command that applies what this version generates, for these collectors.
+    fn manifests_command(&self, selection: Option<(&[&Collector], &DoneMark)>) -> String {
         let mut flags = String::new();
+        if let Some((collectors, mark)) = selection {
+            let names: Vec<_> = collectors.iter().map(|collector| collector.name).collect();
+            flags = format!(" --collectors {}", names.join(","));
+            if let DoneMark::Generation(generation) = mark {
+                flags = format!("{flags} --generation {}", generation.as_str());
+            }
+        }
         if self.installation != Installation::default() {
-            flags = format!(" --namespace {}", self.installation);
+            flags = format!("{flags} --namespace {}", self.installation);
         }
         if self.prefix != Prefix::default() {
             flags = format!("{flags} --prefix {}", self.prefix);
         }
-        format!(
-            "apply again, with the flags it was installed with: {} manifests{flags} | kubectl apply -f -",
-            self.app.name
-        )
+        format!("{} manifests{flags} | kubectl apply -f -", self.app.name)
     }
 }
 
@@ -101,28 +126,41 @@ impl Diagnosis {
     }
 }
 
-/// Makes all checks. What goes wrong meanwhile is the reason of a check that is skipped.
-pub async fn diagnose(config: Result<Config, ClusterError>, settings: &Settings) -> Diagnosis {
-    let checks = match Evidence::read(config, settings).await {
-        Ok(evidence) => check_all(&evidence).await,
-        Err(trouble) => unreachable_cluster(&trouble, settings),
-    };
-    Diagnosis { settings: settings.clone(), checks }
+/// Makes all checks. What goes wrong meanwhile is the reason of a check that is skipped; so is the deadline.
+pub async fn diagnose(
+    config: Result<Config, ClusterError>,
+    settings: &Settings,
+    deadline: Duration,
+) -> Diagnosis {
+    let end = Instant::now() + deadline;
+    let evidence = timeout_at(end, Evidence::read(config, settings)).await;
+    match evidence.unwrap_or_else(|_| Err(too_late())) {
+        Ok(evidence) => Diagnosis { settings: settings.clone(), checks: check_all(&evidence, end).await },
+        Err(trouble) => nothing_checked(&trouble, settings),
+    }
 }
 
-async fn check_all(all: &Evidence) -> Vec<Check> {
+/// The trouble of a check that the deadline ended.
+pub fn too_late() -> Trouble {
+    Trouble::new(
+        "the deadline passed before it was checked",
+        "does the API server answer, and the credential plugin of the kubeconfig? a large cluster needs a longer --deadline",
+    )
+}
+
+async fn check_all(all: &Evidence, end: Instant) -> Vec<Check> {
     let mut checks = Vec::new();
     for row in rows() {
         if let Scope::Cluster(function) = row.scope {
-            checks.push(Check::new(row.name, None, function(all).await));
+            checks.push(Check::new(row.name, None, in_time(end, function(all)).await));
         }
     }
     for one in &all.namespaces {
         for row in rows() {
             let outcome = match row.scope {
                 Scope::Cluster(_) => continue,
-                Scope::Namespace(function) => function(all, one).await,
-                Scope::Denial(denial) => answers::refused(all, one, denial).await,
+                Scope::Namespace(function) => in_time(end, function(all, one)).await,
+                Scope::Denial(denial) => in_time(end, Box::pin(answers::refused(all, one, denial))).await,
             };
             checks.push(Check::new(row.name, Some(&one.account.namespace), outcome));
         }
@@ -130,8 +168,12 @@ async fn check_all(all: &Evidence) -> Vec<Check> {
     checks
 }
 
-/// The first check says why none was made.
-fn unreachable_cluster(trouble: &Trouble, settings: &Settings) -> Vec<Check> {
+async fn in_time(end: Instant, outcome: BoxFuture<'_, Outcome>) -> Outcome {
+    timeout_at(end, outcome).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+/// The diagnosis when none of the checks could be made; the first of them says why.
+pub fn nothing_checked(trouble: &Trouble, settings: &Settings) -> Diagnosis {
     let namespace = settings.installation.namespace(PrivilegeClass::Restricted);
     let mut checks: Vec<_> = rows()
         .map(|row| {
@@ -142,5 +184,43 @@ fn unreachable_cluster(trouble: &Trouble, settings: &Settings) -> Vec<Check> {
     if let Some(first) = checks.first_mut() {
         *first = Check::new(first.name, None, Err(trouble.clone()));
     }
-    checks
+    Diagnosis { settings: settings.clone(), checks }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_drips_ends_with_the_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let asked = connection.read(&mut [0; 4096]).await.unwrap();
+                    assert!(asked > 0);
+                    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{";
+                    let mut sent = connection.write_all(head.as_bytes()).await;
+                    // One byte after the other: the server is never silent.
+                    while sent.is_ok() {
+                        sent = connection.write_all(b" ").await;
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                });
+            }
+        });
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let settings = Settings::default();
+        let work = diagnose(Ok(config), &settings, Duration::from_millis(200));
+        let diagnosis = tokio::time::timeout(Duration::from_secs(30), work).await.unwrap();
+        server.abort();
+        assert_eq!(diagnosis.exit(), Exit::Unfinished);
+        assert!(diagnosis.checks().iter().all(|check| check.verdict == Verdict::Skip), "{diagnosis:?}");
+        assert_eq!(diagnosis.checks()[0].finding, too_late().what);
+    }
 }

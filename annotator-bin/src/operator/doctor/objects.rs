@@ -1,4 +1,4 @@
-//! DaemonSets and pods, of which only these fields are looked at, and lists of them.
+//! DaemonSets, pods and grants, of which only these fields are looked at, and lists of them.
 //!
 //! Decoding them whole, with every kind of volume, probe and term, would be a twentieth of the program.
 
@@ -16,6 +16,9 @@ use crate::trouble::Trouble;
 
 /// How many objects are asked for at once.
 const PAGE: u32 = 250;
+
+/// A list that has more pages has no end: Kubernetes is not made for so many objects of these kinds.
+const MAX_PAGES: usize = 400;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct DaemonSet {
@@ -39,6 +42,21 @@ pub(super) struct PodTemplate {
 pub(super) struct PodSpec {
     pub(super) node_selector: Option<BTreeMap<String, String>>,
     pub(super) affinity: Option<Affinity>,
+    #[serde(default)]
+    pub(super) containers: Vec<Container>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) args: Option<Vec<String>>,
+    pub(super) env: Option<Vec<Variable>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,6 +123,44 @@ pub(super) struct ContainerStateTerminated {
     pub(super) exit_code: i32,
 }
 
+/// A `Role` or `ClusterRole`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Role {
+    pub(super) metadata: ObjectMeta,
+    pub(super) rules: Option<Vec<PolicyRule>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PolicyRule {
+    pub(super) api_groups: Vec<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) resource_names: Vec<String>,
+    pub(super) verbs: Vec<String>,
+}
+
+/// A `RoleBinding` or `ClusterRoleBinding`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoleBinding {
+    pub(super) metadata: ObjectMeta,
+    pub(super) role_ref: RoleRef,
+    pub(super) subjects: Option<Vec<Subject>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct RoleRef {
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Subject {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+}
+
 /// Some of all objects, and how to ask for more.
 #[derive(Debug, Deserialize)]
 struct Page<T> {
@@ -120,7 +176,7 @@ where
 {
     let mut parameters = ListParams::default().limit(PAGE);
     let mut items = Vec::new();
-    loop {
+    for _ in 0..MAX_PAGES {
         let request = Request::new(K::url_path(&(), namespace)).list(&parameters);
         let page: Page<T> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
         items.extend(page.items);
@@ -128,5 +184,42 @@ where
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(items),
         }
+    }
+    Err(Trouble::new(
+        format!("the list of {} does not end: {} objects were read", K::plural(&()), items.len()),
+        "is that an API server, or a proxy that answers each request alike?",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request as HttpRequest, Response};
+    use k8s_openapi::api::apps::v1::DaemonSet as ApiDaemonSet;
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A server that answers every list with one object, and with this way to ask for more.
+    fn answering(token: Option<&'static str>) -> Client {
+        let service = service_fn(move |_: HttpRequest<Body>| async move {
+            let page = json!({
+                "metadata": { "continue": token },
+                "items": [{ "metadata": { "name": "one" } }],
+            });
+            Ok::<_, Infallible>(Response::new(Body::from(page.to_string().into_bytes())))
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_list_without_an_end_ends() {
+        let once = list::<ApiDaemonSet, DaemonSet>(&answering(None), None).await.unwrap();
+        assert_eq!(once.len(), 1);
+        let trouble = list::<ApiDaemonSet, DaemonSet>(&answering(Some("more")), None).await.unwrap_err();
+        assert!(trouble.what.contains("daemonsets does not end: 400 objects"), "{trouble:?}");
     }
 }

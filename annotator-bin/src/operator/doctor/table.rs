@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::future::ready;
 
-use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::core::v1::{Pod as ApiPod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
@@ -11,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
-use super::objects::{Pod, list};
+use super::objects::{DaemonSet, Pod, list};
 use super::requests::{DENIALS, Denial};
-use super::{answers, namespaces, overlap, policy, progress, rights, server};
+use super::{account_users, answers, coverage, namespaces, overlap, policy, progress, rights, server};
 use crate::trouble::Trouble;
 
 /// A check.
@@ -40,6 +42,8 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("server-version", Scope::Cluster(|all| Box::pin(ready(server_version(all))))),
         row("policy", Scope::Cluster(|all| Box::pin(ready(policy(all))))),
         row("policy-bound", Scope::Cluster(|all| Box::pin(policy_bound(all)))),
+        row("policy-alone", Scope::Cluster(|all| Box::pin(policy_alone(all)))),
+        row("policy-covers", Scope::Cluster(|all| Box::pin(ready(policy_covers(all))))),
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
     ];
     let of_namespace = [
@@ -47,6 +51,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("service-accounts", Scope::Namespace(|all, one| Box::pin(service_accounts(all, one)))),
         row("rights-suffice", Scope::Namespace(|all, one| Box::pin(rights::suffice(all, one)))),
         row("rights-narrow", Scope::Namespace(|all, one| Box::pin(rights::are_narrow(all, one)))),
+        row("account-users", Scope::Namespace(|all, one| Box::pin(account_users::check(all, one)))),
         row("allows-own-keys", Scope::Namespace(|all, one| Box::pin(answers::allowed(all, one)))),
     ];
     let denials = DENIALS.iter().map(|denial| row(denial.check, Scope::Denial(denial)));
@@ -65,7 +70,29 @@ fn server_version(all: &Evidence) -> Outcome {
 fn policy(all: &Evidence) -> Outcome {
     let found = all.policy.as_ref().map_err(Clone::clone)?;
     let classes: Vec<_> = all.namespaces.iter().map(|namespace| namespace.class).collect();
-    Ok(policy::conclude(found.as_ref(), &classes, &all.settings))
+    policy::conclude(found.as_ref(), &classes, &all.settings)
+}
+
+async fn policy_alone(all: &Evidence) -> Outcome {
+    let policies =
+        list::<ValidatingAdmissionPolicy, ValidatingAdmissionPolicy>(&all.administrator, None).await?;
+    Ok(policy::conclude_others(&policies, &all.settings))
+}
+
+fn policy_covers(all: &Evidence) -> Outcome {
+    let found = all.policy.as_ref().map_err(Clone::clone)?;
+    if found.as_ref().and_then(policy::scope).is_none() {
+        return Err(Trouble::new(
+            "there is no policy that tells what it was generated from",
+            "see `policy`: what it lets through is known once it is there",
+        ));
+    }
+    let is_ours = |set: &&DaemonSet| {
+        let namespace = set.metadata.namespace.as_ref();
+        all.namespaces.iter().any(|one| namespace == Some(&one.account.namespace))
+    };
+    let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
+    Ok(coverage::conclude(&sets.iter().filter(is_ours).collect::<Vec<_>>(), &all.scope, &all.settings))
 }
 
 async fn policy_bound(all: &Evidence) -> Outcome {

@@ -1,0 +1,211 @@
+//! Whether the policy lets through what the DaemonSets write.
+
+use jiff::Timestamp;
+use node_annotator_core::{Collector, DoneMark, Generation, Prefix, Registry, Selection};
+use node_annotator_deploy::policy::{Keys, Scope};
+
+use super::Settings;
+use super::check::Conclusion;
+use super::objects::{Container, DaemonSet};
+
+/// What the runs of a DaemonSet write.
+struct Writer<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    created: Option<Timestamp>,
+    collectors: Vec<&'static Collector>,
+    prefix: Prefix,
+    mark: DoneMark,
+}
+
+/// Holds the DaemonSets of our namespaces against what the policy follows from.
+pub(super) fn conclude(sets: &[&DaemonSet], scope: &Scope, settings: &Settings) -> Conclusion {
+    let mut writers = Vec::new();
+    for set in sets {
+        match Writer::new(set) {
+            Ok(writer) => writers.extend(writer),
+            Err(trouble) => {
+                return Conclusion::warn(
+                    trouble,
+                    "run the doctor of the program that the DaemonSet runs, and look at its `args`",
+                );
+            }
+        }
+    }
+    let allowed = scope.keys();
+    let refused: Vec<_> =
+        writers.iter().filter_map(|writer| Some((writer, writer.refused(&allowed)?))).collect();
+    let Some((newest, _)) = refused.iter().max_by_key(|(writer, _)| writer.created) else {
+        return Conclusion::pass(format!("all that {} DaemonSets write", writers.len()));
+    };
+    let findings: Vec<_> = refused
+        .iter()
+        .map(|(Writer { namespace, name, .. }, key)| format!("`{namespace}/{name}` ({key})"))
+        .collect();
+    let mut collectors: Vec<_> =
+        writers.iter().flat_map(|writer| &writer.collectors).chain(&scope.collectors).copied().collect();
+    collectors.sort_by_key(|collector| collector.name);
+    collectors.dedup_by_key(|collector| collector.name);
+    let cover = if newest.prefix == scope.prefix {
+        settings.manifests_command(Some((collectors.as_slice(), &newest.mark)))
+    } else {
+        format!(
+            "a prefix of its own needs a namespace of its own: {} manifests --namespace NAME --prefix {}",
+            settings.app.name, newest.prefix
+        )
+    };
+    Conclusion::fail(
+        format!("the policy refuses what these write: {}", findings.join(", ")),
+        format!(
+            "print both in one call, with the other flags as before: {cover}; or give the DaemonSet up: kubectl delete daemonset \
+             --namespace {} {}",
+            newest.namespace, newest.name
+        ),
+    )
+}
+
+impl<'a> Writer<'a> {
+    /// Nothing for a DaemonSet that does not run us.
+    fn new(set: &'a DaemonSet) -> Result<Option<Self>, String> {
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let spec = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let mut containers = spec.into_iter().flat_map(|pod| &pod.containers);
+        // The container has the name of the account: that of the product.
+        let product = Settings::default().installation.service_account();
+        let Some(container) = containers.find(|container| container.name == product) else {
+            return Ok(None);
+        };
+        let unreadable = |error: &dyn std::error::Error| format!("cannot tell what `{name}` writes: {error}");
+        let registry = Registry::from_inventory().map_err(|error| unreadable(&error))?;
+        let list = option(container, "collectors").unwrap_or("default");
+        let selection = Selection::parse(list, &registry).map_err(|error| unreadable(&error))?;
+        let prefix = option(container, "prefix").map(str::parse::<Prefix>).transpose();
+        let generation = option(container, "generation").map(str::parse::<Generation>).transpose();
+        Ok(Some(Self {
+            namespace: set.metadata.namespace.as_deref().unwrap_or_default(),
+            name,
+            created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            collectors: selection.iter().collect(),
+            prefix: prefix.map_err(|error| unreadable(&error))?.unwrap_or_default(),
+            mark: generation
+                .map_err(|error| unreadable(&error))?
+                .map_or(DoneMark::Saved, DoneMark::Generation),
+        }))
+    }
+
+    /// The first key that it writes and may not.
+    fn refused(&self, allowed: &Keys) -> Option<String> {
+        let keys = Keys::new(&self.collectors, &self.prefix, &self.mark);
+        let label = keys.labels.iter().find(|(key, value)| allowed.labels.get(*key) != Some(*value));
+        // What may only be deleted is `None`, which is less than any length.
+        let is_longer = |key: &String, bytes: &Option<usize>| {
+            allowed.annotations.get(key).is_none_or(|allowed| bytes > allowed)
+        };
+        let annotation = || keys.annotations.iter().find(|(key, bytes)| is_longer(key, bytes));
+        let label = label.map(|(key, value)| format!("label `{key}={value}`"));
+        label.or_else(|| annotation().map(|(key, _)| format!("annotation `{key}`")))
+    }
+}
+
+/// An option of the container, by its arguments, else by its variables.
+fn option<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
+    let flag = format!("--{name}");
+    let args = container.args.as_deref().unwrap_or_default();
+    let given = args.iter().enumerate().find_map(|(index, arg)| match arg.strip_prefix(&flag)? {
+        "" => args.get(index + 1).map(String::as_str),
+        rest => rest.strip_prefix('='),
+    });
+    let variable = format!("NODE_ANNOTATOR_{}", name.to_uppercase());
+    let mut variables = container.env.iter().flatten();
+    given.or_else(|| {
+        let found = variables.find(|other| other.name == variable);
+        found.and_then(|found| found.value.as_deref()).filter(|value| !value.trim().is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use node_annotator_collectors as _;
+    use serde_json::json;
+
+    use super::super::check::Verdict;
+    use super::*;
+
+    fn set(name: &str, args: &[&str]) -> DaemonSet {
+        let container = json!({ "name": "node-annotator", "args": args });
+        serde_json::from_value(json!({
+            "metadata": { "namespace": "node-annotator", "name": name },
+            "spec": { "template": { "spec": { "containers": [container] } } },
+        }))
+        .unwrap()
+    }
+
+    /// For a policy of one collector.
+    fn concluded(sets: &[DaemonSet]) -> Conclusion {
+        let settings = Settings::default();
+        let mut scope = settings.all_collectors(&[]);
+        scope.collectors.retain(|collector| collector.name == "kernel");
+        conclude(&sets.iter().collect::<Vec<_>>(), &scope, &settings)
+    }
+
+    #[test]
+    fn what_the_policy_allows_passes() {
+        let others: DaemonSet = serde_json::from_value(json!({
+            "metadata": { "name": "cni" },
+            "spec": { "template": { "spec": { "containers": [{ "name": "cni" }] } } },
+        }))
+        .unwrap();
+        let passed = concluded(&[set("a", &["--collectors=kernel", "--linger"]), others]);
+        assert_eq!((passed.verdict(), passed.finding()), (Verdict::Pass, "all that 1 DaemonSets write"));
+        assert_eq!(concluded(&[set("a", &["run", "--collectors", "kernel"])]).verdict(), Verdict::Pass);
+    }
+
+    #[test]
+    fn collectors_generations_and_prefixes_that_are_not_covered_are_named_with_the_command() {
+        for (args, key, command) in [
+            (
+                ["--collectors=cpu-model", "--linger"],
+                "label `k8s.haim.dev/cpu-model=saved`",
+                "node-annotator manifests --collectors cpu-model,kernel | kubectl apply -f -",
+            ),
+            (
+                ["--collectors=kernel", "--generation=2"],
+                "label `k8s.haim.dev/kernel=2`",
+                "node-annotator manifests --collectors kernel --generation 2 | kubectl apply -f -",
+            ),
+            (
+                ["--collectors=kernel", "--prefix=example.com"],
+                "label `example.com/kernel=saved`",
+                "node-annotator manifests --namespace NAME --prefix example.com",
+            ),
+        ] {
+            let failed = concluded(&[set("a", &args)]);
+            assert_eq!(failed.verdict(), Verdict::Fail);
+            assert_eq!(
+                failed.finding(),
+                format!("the policy refuses what these write: `node-annotator/a` ({key})")
+            );
+            assert!(failed.hint().unwrap().contains(command), "{failed:?}");
+        }
+    }
+
+    #[test]
+    fn a_collector_of_another_program_is_a_warning() {
+        let warned = concluded(&[set("a", &["--collectors=no-such-one"])]);
+        assert_eq!(warned.verdict(), Verdict::Warn);
+        assert!(warned.finding().starts_with("cannot tell what `a` writes: "), "{warned:?}");
+    }
+
+    #[test]
+    fn variables_count_where_no_argument_does() {
+        let mut container: Container = serde_json::from_value(json!({
+            "name": "node-annotator",
+            "env": [{ "name": "NODE_ANNOTATOR_GENERATION", "value": "7" }, { "name": "NODE_NAME" }],
+        }))
+        .unwrap();
+        assert_eq!(option(&container, "generation"), Some("7"));
+        assert_eq!(option(&container, "collectors"), None);
+        container.args = Some(vec!["--generation=8".to_owned()]);
+        assert_eq!(option(&container, "generation"), Some("8"));
+    }
+}

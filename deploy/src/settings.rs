@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use node_annotator_core::{DoneMark, Prefix, Selection};
+use node_annotator_core::{DoneMark, GiveUpAfter, Prefix, Selection};
 
 use crate::policy::Scope;
 use crate::syntax::{is_dns_subdomain, is_image_reference, is_label_key, is_label_value};
@@ -52,6 +52,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Whether what a sandbox shows is published as the node's.
     pub trust_sandbox: bool,
+    /// When a collector that keeps failing is given up.
+    pub give_up_after: GiveUpAfter,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
     /// Where our requests wait at the API server.
@@ -80,6 +82,7 @@ impl Settings {
             host_network: false,
             environment: BTreeMap::new(),
             trust_sandbox: false,
+            give_up_after: GiveUpAfter::default(),
             policy: PolicyMode::default(),
             queue: Queue::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,7 +126,10 @@ impl Settings {
     }
 
     fn check_node_selector(&self) -> Result<(), Error> {
-        let done = |key: &str| self.selection.iter().any(|collector| self.prefix.done(collector.name) == key);
+        let done = |key: &str| {
+            let labels = |name| [self.prefix.done(name), self.prefix.failed(name)];
+            self.selection.iter().any(|collector| labels(collector.name).iter().any(|label| label == key))
+        };
         for (key, value) in &self.node_selector {
             let reason = if !is_label_key(key) {
                 "the key is not that of a label"
@@ -132,7 +138,7 @@ impl Settings {
             } else if key == OS_LABEL.0 && value != OS_LABEL.1 {
                 "collectors run on linux only"
             } else if done(key) || *key == self.prefix.opt_out() {
-                "nodes with this label are done or opted out, and never run"
+                "nodes with this label are done, given up or opted out, and never run"
             } else {
                 continue;
             };

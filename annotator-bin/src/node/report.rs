@@ -28,6 +28,7 @@ fn to_json(finished: &Finished, settings: &Settings) -> Value {
     let (plan, published) = match finished {
         Finished::Stopped(_) => (None, None),
         Finished::Ran { plan, written: Written::Stored(published), .. } => (Some(plan), Some(published)),
+        Finished::Ran { written: Written::Unchanged, .. } => (None, None),
         Finished::Ran { plan, .. } => (Some(plan), None),
     };
     let error = finished.trouble().map(|Trouble { what, hint }| json!({ "message": what, "hint": hint }));
@@ -56,6 +57,9 @@ impl Display for Text<'_> {
             }
             Finished::Ran { plan, written: Written::DryRun, .. } => {
                 writeln!(f, "\npatch (dry run, nothing is written)\n{:#}", plan.patch())
+            }
+            Finished::Ran { written: Written::Unchanged, .. } => {
+                writeln!(f, "\nnothing new: what is on the node stays")
             }
             Finished::Ran { written: Written::Stored(Published { node, resource_version }), .. } => {
                 writeln!(f, "\nwritten on node {node}, resource version {resource_version}")

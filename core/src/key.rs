@@ -42,7 +42,9 @@ impl Prefix {
 
     /// Whether a key under this prefix is a failed label. Collector names have no dot.
     pub fn is_failed(&self, key: &str) -> bool {
-        key.strip_prefix(&self.key_start()).and_then(|name| name.split_once('.')).is_some_and(|(_, end)| end == FAILED)
+        key.strip_prefix(&self.key_start())
+            .and_then(|name| name.split_once('.'))
+            .is_some_and(|(_, end)| end == FAILED)
     }
 
     /// The annotation that holds the last failure of a collector.
@@ -212,7 +214,9 @@ mod tests {
         assert_eq!(prefix.done("kernel"), "k8s.haim.dev/kernel");
         assert_eq!(prefix.failed("kernel"), "k8s.haim.dev/kernel.failed");
         assert!(prefix.is_failed(&prefix.failed("kernel")));
-        for other in ["k8s.haim.dev/failed", "k8s.haim.dev/a.b.failed", "x/kernel.failed", "k8s.haim.dev/kernel"] {
+        for other in
+            ["k8s.haim.dev/failed", "k8s.haim.dev/a.b.failed", "x/kernel.failed", "k8s.haim.dev/kernel"]
+        {
             assert!(!prefix.is_failed(other), "{other}");
         }
         assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");

@@ -57,7 +57,8 @@ impl Report {
     /// The same, with the newer entries of some of its collectors.
     #[must_use]
     pub fn updated(mut self, newer: Self) -> Self {
-        self.entries.retain(|entry| newer.entries.iter().all(|new| new.collector.name != entry.collector.name));
+        self.entries
+            .retain(|entry| newer.entries.iter().all(|new| new.collector.name != entry.collector.name));
         self.entries.extend(newer.entries);
         Self::new(self.entries)
     }

@@ -26,9 +26,8 @@ fn to_json(finished: &Finished, settings: &Settings) -> Value {
         Target::DryRun => None,
     };
     let (plan, published) = match finished {
-        Finished::Stopped(_) => (None, None),
+        Finished::Stopped(_) | Finished::Ran { written: Written::Unchanged, .. } => (None, None),
         Finished::Ran { plan, written: Written::Stored(published), .. } => (Some(plan), Some(published)),
-        Finished::Ran { written: Written::Unchanged, .. } => (None, None),
         Finished::Ran { plan, .. } => (Some(plan), None),
     };
     let error = finished.trouble().map(|Trouble { what, hint }| json!({ "message": what, "hint": hint }));

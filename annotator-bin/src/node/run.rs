@@ -231,7 +231,8 @@ impl Cluster {
     /// The client, once it is there.
     async fn client(&mut self) -> Result<Client, PublishError> {
         if let Self::Connecting(connecting) = self {
-            let client = connecting.join_next().await.expect("it is started whenever there is a Node to write");
+            let client =
+                connecting.join_next().await.expect("it is started whenever there is a Node to write");
             *self = Self::Connected(client.expect("it does not panic").map_err(PublishError::Cluster)?);
         }
         match self {

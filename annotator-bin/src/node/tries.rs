@@ -92,7 +92,8 @@ impl Tries {
                 changed.push(entry.clone());
                 continue;
             };
-            let in_a_row = before.filter(|before| before.kind == kind).map_or(1, |before| before.in_a_row + 1);
+            let in_a_row =
+                before.filter(|before| before.kind == kind).map_or(1, |before| before.in_a_row + 1);
             let failing = Failing { outcome: outcome.clone(), kind, in_a_row };
             let is_given_up = self.gives_up(&failing);
             if is_given_up {
@@ -154,4 +155,45 @@ fn pause_after(tries: u32, random: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
     let longest = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
     longest.mul_f64(1.0 - random / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pauses_are_of_seconds_to_ten_minutes_and_grow(tries in 1..u32::MAX, random in 0.0..1.0) {
+            let pause = pause_after(tries, random);
+            prop_assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE, "{pause:?}");
+            prop_assert!(pause_after(tries.saturating_add(1), random) >= pause);
+            prop_assert!(pause_after(tries, 0.0) >= pause, "the random part shortens it");
+        }
+
+        /// Whoever started in one moment is spread over half of each pause.
+        #[test]
+        fn pauses_differ_by_up_to_a_half(tries in 1..u32::MAX) {
+            prop_assert_eq!(pause_after(tries, 1.0) * 2, pause_after(tries, 0.0));
+        }
+
+        #[test]
+        fn the_last_pause_ends_when_it_is_time_to_give_up(seconds in 1..100_000_u64, made in 1..50_u32, random in 0.0..1.0) {
+            let limit = Duration::from_secs(seconds);
+            let mut tries = Tries::new(Some(GiveUpAfter::Time(limit)));
+            let outcome = Outcome::TimedOut(node_annotator_core::report::TimeLimit::Timeout(limit));
+            tries.made = made;
+            tries.failing.insert("slow", Failing { outcome, kind: FailureKind::Passing, in_a_row: 1 });
+            let pause = tries.pause(random);
+            prop_assert!(pause <= limit.mul_f64(1.0 + LATENESS));
+            prop_assert!(pause <= pause_after(made, random));
+        }
+    }
+
+    #[test]
+    fn pauses_in_the_end_are_long_and_the_first_ones_short() {
+        let seconds: Vec<_> = (1..=9).map(|tries| pause_after(tries, 0.0).as_secs()).collect();
+        assert_eq!(seconds, [6, 12, 24, 48, 96, 192, 384, 600, 600]);
+    }
 }

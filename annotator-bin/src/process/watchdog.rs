@@ -51,9 +51,7 @@ impl Watchdog {
     /// with their code: [`GRACE`] after a signal, and at the deadline of work that is not done.
     ///
     /// PID 1 ignores a signal without a handler, so this comes first in a process that runs as a container.
-    pub(crate) fn start(
-        last_words: impl FnOnce() -> LastWords + Send + 'static,
-    ) -> io::Result<(Self, Stop)> {
+    pub(crate) fn start(last_words: impl FnOnce() -> LastWords + Send + 'static) -> io::Result<(Self, Stop)> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _inside = runtime.enter();

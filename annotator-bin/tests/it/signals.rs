@@ -133,7 +133,8 @@ fn what_was_given_up_lingers_and_then_is_a_failure() {
     let mut child = start(command.args(arguments).arg(pod.kubeconfig(api.address)));
     wait_for_line(&mut child, "given up; waiting to be taken away");
     assert_eq!(wait(&mut child).code(), Some(3));
-    let labels = |request: &str| serde_json::from_str::<Value>(request).unwrap()["metadata"]["labels"].clone();
+    let labels =
+        |request: &str| serde_json::from_str::<Value>(request).unwrap()["metadata"]["labels"].clone();
     let first = labels(&api.next_request().body);
     assert_eq!(first, json!({"k8s.haim.dev/good": "saved", "k8s.haim.dev/good.failed": null}));
     assert_eq!(labels(&api.next_request().body), json!({"k8s.haim.dev/failing.failed": "saved"}));

@@ -151,8 +151,8 @@ fn parse(text: &str) -> Result<Parsed, CollectError> {
         }
     }
     if described.is_empty() {
-        let reason = unknown
-            .ok_or_else(|| CollectError::new("`/proc/cpuinfo` describes no processor").malformed())?;
+        let reason =
+            unknown.ok_or_else(|| CollectError::new("`/proc/cpuinfo` describes no processor").malformed())?;
         return Ok(Parsed::Unknown(reason));
     }
     let models: BTreeSet<_> = described.iter().map(|cpu| cpu.model.as_str()).collect();

@@ -69,7 +69,14 @@ fn not_applicable_is_done_and_deletes_every_fact() {
 #[test]
 fn whatever_failed_sets_its_error_and_touches_nothing_else() {
     let failures = [
-        (Outcome::Failed { error: "no".to_owned(), hint: Some("try".to_owned()), kind: FailureKind::Passing }, "no"),
+        (
+            Outcome::Failed {
+                error: "no".to_owned(),
+                hint: Some("try".to_owned()),
+                kind: FailureKind::Passing,
+            },
+            "no",
+        ),
         (timed_out(), "timed out after 10s"),
         (Outcome::Panicked("ouch".to_owned()), "panicked: ouch"),
     ];

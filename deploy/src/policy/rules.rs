@@ -67,7 +67,9 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
                  && variables.removedLabels.all(k, k in variables.labels)\n\
                  && variables.removedLabels.all(k, variables.newLabels[?{done_of_k}] == variables.labels[?{done_of_k}])"
             ),
-            &format!("no label may be removed but `{prefix}/<collector>{failed}` where the collector is done"),
+            &format!(
+                "no label may be removed but `{prefix}/<collector>{failed}` where the collector is done"
+            ),
         ),
         rule(
             "annotations",

@@ -123,6 +123,12 @@ pub(super) struct ContainerStateTerminated {
     pub(super) exit_code: i32,
 }
 
+/// Any object.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Metadata {
+    pub(super) metadata: ObjectMeta,
+}
+
 /// A `Role` or `ClusterRole`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Role {
@@ -174,10 +180,30 @@ where
     K: Resource<DynamicType = ()>,
     T: DeserializeOwned,
 {
+    pages(client, &K::plural(&()), |parameters| Request::new(K::url_path(&(), namespace)).list(parameters))
+        .await
+}
+
+/// The metadata of all objects of the kind `K`, page by page.
+pub(super) async fn list_metadata<K>(client: &Client) -> Result<Vec<Metadata>, Trouble>
+where
+    K: Resource<DynamicType = ()>,
+{
+    pages(client, &K::plural(&()), |parameters| {
+        Request::new(K::url_path(&(), None)).list_metadata(parameters)
+    })
+    .await
+}
+
+async fn pages<T: DeserializeOwned>(
+    client: &Client,
+    plural: &str,
+    list: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<Vec<T>, Trouble> {
     let mut parameters = ListParams::default().limit(PAGE);
     let mut items = Vec::new();
     for _ in 0..MAX_PAGES {
-        let request = Request::new(K::url_path(&(), namespace)).list(&parameters);
+        let request = list(&parameters);
         let page: Page<T> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
         items.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -186,7 +212,7 @@ where
         }
     }
     Err(Trouble::new(
-        format!("the list of {} does not end: {} objects were read", K::plural(&()), items.len()),
+        format!("the list of {plural} does not end: {} objects were read", items.len()),
         "is that an API server, or a proxy that answers each request alike?",
     ))
 }

@@ -128,7 +128,7 @@ fn the_pause_before_an_end_that_could_not_write_ends_at_once() {
 #[test]
 fn what_was_given_up_lingers_and_then_is_a_failure() {
     let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
-    let arguments = ["--linger", "--give-up-after", "100ms", "--linger-limit", "100ms", "--kubeconfig"];
+    let arguments = ["--linger", "--give-up-after", "3s", "--linger-limit", "100ms", "--kubeconfig"];
     let mut command = pod.faulty(&["--collectors", "good,failing"]);
     let mut child = start(command.args(arguments).arg(pod.kubeconfig(api.address)));
     wait_for_line(&mut child, "given up; waiting to be taken away");

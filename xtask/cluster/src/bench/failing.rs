@@ -20,27 +20,42 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Nobody listens there.
 const UNREACHABLE: &str = "http://127.0.0.1:1/metadata/v1.json";
 
-/// Requests in each of the first minutes, one fleet after the other; then what is left once all have given up.
+/// Requests in each of the first minutes, of two fleets in two clusters at the same time; then what is left once all have
+/// given up.
 pub(super) async fn measure(figures: &mut Figures, nodes: usize, minutes: u32) -> Result<()> {
+    let (restarted, staying) =
+        tokio::try_join!(measure_restarted(nodes, minutes), measure_staying(nodes, minutes))?;
+    figures.extend(restarted);
+    figures.extend(staying);
+    Ok(())
+}
+
+/// Runs that end, as without `--linger`.
+async fn measure_restarted(nodes: usize, minutes: u32) -> Result<Figures> {
+    let mut figures = Figures::default();
     let subject = format!("failing fleet of {nodes}, started again by the kubelet");
     let cluster = start(nodes).await?;
-    minute_by_minute(figures, &cluster, &subject, minutes, &without_linger(&settings(Layout::Combined)?)?)
-        .await?;
-    drop(cluster);
+    let objects = without_linger(&settings(Layout::Combined)?)?;
+    minute_by_minute(&mut figures, &cluster, &subject, minutes, &objects).await?;
+    Ok(figures)
+}
 
+/// Runs that stay, and give up when the minutes are over.
+async fn measure_staying(nodes: usize, minutes: u32) -> Result<Figures> {
+    let mut figures = Figures::default();
     let subject = format!("failing fleet of {nodes}");
     let cluster = start(nodes).await?;
-    // Time for all minutes, and not for much more.
     let settings =
         Settings { give_up_after: GiveUpAfter::Time(MINUTE * minutes), ..settings(Layout::Combined)? };
     let objects: Vec<_> = Manifests::new(&settings)?.objects().cloned().collect();
-    minute_by_minute(figures, &cluster, &subject, minutes, &objects).await?;
+    minute_by_minute(&mut figures, &cluster, &subject, minutes, &objects).await?;
     progress("until all have given up");
     wait_for_removals(&cluster, nodes, 0).await?;
     let ours = cluster.annotator_requests().await?;
     let written = ours.iter().filter(|request| request.code() == 200).count();
     figures.add(Figure::count(&subject, "our writes until all have given up", written));
-    silence(figures, &cluster, &subject).await
+    silence(&mut figures, &cluster, &subject).await?;
+    Ok(figures)
 }
 
 async fn start(nodes: usize) -> Result<Cluster> {
@@ -92,7 +107,7 @@ async fn minute_by_minute(
         let ours_now = cluster.annotator_requests().await?.len();
         figures.add(Figure::new(subject, &format!("requests in minute {minute}"), total, Unit::Count));
         figures.add(Figure::count(subject, "  of them ours", ours_now - ours));
-        progress(&format!("minute {minute}: {total} requests, {} of them ours", ours_now - ours));
+        progress(&format!("{subject}, minute {minute}: {total} requests, {} of them ours", ours_now - ours));
         (before, ours) = (now, ours_now);
     }
     Ok(())

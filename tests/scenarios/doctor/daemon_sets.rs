@@ -1,14 +1,19 @@
 //! DaemonSets that are in each other's way, and pods that do not get done.
 
+use std::fs;
+use std::time::Duration;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::DeleteParams;
+use node_annotator_core::GiveUpAfter;
 use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_tests::{NodeSpec, wait};
 use serde_json::json;
 
-use super::{restore, start, wait_for, wait_for_finding};
-use crate::support::{NAMESPACE, key, node_of};
+use super::{doctor_as, restore, start, wait_for, wait_for_finding};
+use crate::support::{NAMESPACE, install, key, node_of};
 
 #[tokio::test]
 async fn daemon_sets_that_claim_one_label_are_seen() -> Result<()> {
@@ -101,5 +106,33 @@ async fn pods_that_do_not_get_done_are_a_warning() -> Result<()> {
     let broken = node_of("broken", "intel-xeon").env("NODE_ANNOTATOR_DEADLINE", "never");
     cluster.add_node(broken).await?;
     wait_for_finding(&cluster, &[("progress", "WARN")], "exit code 2").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn collectors_that_keep_failing_and_those_that_were_given_up_are_a_warning() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    let root = cluster.folder().join("machine-without-files");
+    fs::create_dir(&root)?;
+    let broken = NodeSpec::new("broken").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy());
+    cluster.add_node(broken).await?;
+    let absent = "No such file or directory (os error 2)";
+    let seen = wait_for_finding(&cluster, &[("failures", "WARN")], absent).await?;
+    let finding = &seen.check("failures").finding;
+    assert!(
+        finding.contains("`kernel` on 1, given up on 0 of them, such as `broken`: cannot read"),
+        "{finding}"
+    );
+
+    let impatient = Settings { give_up_after: GiveUpAfter::Time(Duration::from_secs(1)), ..settings.clone() };
+    install(&cluster, &impatient).await?;
+    let both = |seen: &str| seen.matches("given up on 1 of them").count() == 2;
+    let seen = wait::until("both to be given up", async || {
+        let seen = doctor_as(&cluster, &cluster.kubeconfig()).await?;
+        if both(&seen.check("failures").finding) { Ok(seen) } else { Err(anyhow::anyhow!("{seen}")) }
+    })
+    .await?;
+    let hint = seen.hint("failures");
+    assert!(hint.ends_with(&format!("kubectl label node broken {}-", key("cpu-model.failed"))), "{hint}");
     Ok(())
 }

@@ -171,7 +171,8 @@ pub(super) struct Subject {
 #[derive(Debug, Deserialize)]
 struct Page<T> {
     metadata: ListMeta,
-    items: Vec<T>,
+    /// A list of metadata without any says null.
+    items: Option<Vec<T>>,
 }
 
 /// All objects of the kind `K`, page by page, in one namespace or in all.
@@ -205,7 +206,7 @@ async fn pages<T: DeserializeOwned>(
     for _ in 0..MAX_PAGES {
         let request = list(&parameters);
         let page: Page<T> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
-        items.extend(page.items);
+        items.extend(page.items.into_iter().flatten());
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(items),

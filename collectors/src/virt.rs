@@ -41,8 +41,8 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
     Ok(match hypervisor(&cx.host)? {
         Some(word) => Facts::new(word).into(),
         None => Collected::not_applicable(
-            "neither CPU, DMI, clock sources nor devices say what the machine is, which not even bare metal does on this \
-             architecture",
+            "neither CPU, DMI, clock sources nor devices tell of a hypervisor, and bare metal of this architecture does not tell \
+             of itself",
         ),
     })
 }

@@ -1,0 +1,78 @@
+//! Lists of objects, read page by page.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::api::ListParams;
+use kube::core::Request;
+use kube::{Client, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::trouble::Trouble;
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 250;
+
+/// A list that has more pages has no end: Kubernetes is not made for so many objects of these kinds.
+const MAX_PAGES: usize = 400;
+
+/// Some of all objects, and how to ask for more.
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    metadata: ListMeta,
+    items: Vec<T>,
+}
+
+/// All objects of a kind, in one namespace or in all.
+pub(super) async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>, Trouble>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let mut parameters = ListParams::default().limit(PAGE);
+    let mut items = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let request = Request::new(K::url_path(&(), namespace)).list(&parameters);
+        let page: Page<K> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
+        items.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(items),
+        }
+    }
+    Err(Trouble::new(
+        format!("the list of {} does not end: {} objects were read", K::plural(&()), items.len()),
+        "is that an API server, or a proxy that answers each request alike?",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request as HttpRequest, Response};
+    use k8s_openapi::api::apps::v1::DaemonSet;
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A server that answers every list with one object, and with this way to ask for more.
+    fn answering(token: Option<&'static str>) -> Client {
+        let service = service_fn(move |_: HttpRequest<Body>| async move {
+            let page = json!({
+                "metadata": { "continue": token },
+                "items": [{ "metadata": { "name": "one" } }],
+            });
+            Ok::<_, Infallible>(Response::new(Body::from(page.to_string().into_bytes())))
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_list_without_an_end_ends() {
+        let once = list::<DaemonSet>(&answering(None), None).await.unwrap();
+        assert_eq!(once.len(), 1);
+        let trouble = list::<DaemonSet>(&answering(Some("more")), None).await.unwrap_err();
+        assert!(trouble.what.contains("daemonsets does not end: 400 objects"), "{trouble:?}");
+    }
+}

@@ -123,17 +123,20 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
             "No pod of ours listens.",
             each(&|class| base::network_policy(installation, class).into()),
         ),
-        file(
+    ]);
+    // By name: whoever asks for ours by its name gets it as well.
+    if settings.priority_class_name() == Some(installation.cluster_object()) {
+        files.push(file(
             "07-priority-class.yaml",
             "On a full node a run waits until there is room.",
             vec![base::priority_class(installation).into()],
-        ),
-        file(
-            "08-cluster-role-binding.yaml",
-            "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
-            vec![base::cluster_role_binding(installation, classes).into()],
-        ),
-    ]);
+        ));
+    }
+    files.push(file(
+        "08-cluster-role-binding.yaml",
+        "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
+        vec![base::cluster_role_binding(installation, classes).into()],
+    ));
     set_sync_waves(&mut files);
     files.extend(workloads.iter().map(|workload| {
         let objects = vec![daemon_set::daemon_set(workload, settings).into()];

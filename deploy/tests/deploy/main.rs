@@ -5,4 +5,5 @@ mod fakes;
 mod folder;
 mod manifests;
 mod policy;
+mod shape;
 mod yaml;

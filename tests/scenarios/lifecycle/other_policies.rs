@@ -1,17 +1,15 @@
 //! Clusters with admission policies of their own.
 
-use std::fs;
-
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
-use node_annotator_deploy::Manifests;
 use node_annotator_tests::{Cluster, Options, wait};
 use serde_json::json;
 
 use super::combined;
 use super::kubectl::Kubectl;
+use super::overlay::Overlay;
 use crate::support::{COLLECTORS, NAMESPACE, install, key, node_of, wait_for_label, wait_until_gone};
 
 /// Stands in for `restricted-v2` of `OpenShift`: a pod may not name a user outside of its namespace's range.
@@ -33,7 +31,7 @@ spec: {policyName: like-restricted-v2, validationActions: [Deny]}
 "#;
 
 /// Stands in for a rule that wants a probe on every container of a DaemonSet.
-const PROBES: &str = r#"
+pub(super) const PROBES: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: like-require-probes}
@@ -50,19 +48,6 @@ metadata: {name: like-require-probes}
 spec: {policyName: like-require-probes, validationActions: [Deny]}
 "#;
 
-/// A probe that any container of ours passes: it runs what is in the image.
-const OVERLAY: &str = "
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../files]
-patches:
-- target: {kind: DaemonSet}
-  patch: |-
-    - op: add
-      path: /spec/template/spec/containers/0/startupProbe
-      value: {exec: {command: [/node-annotator, --version]}}
-";
-
 #[tokio::test]
 async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
@@ -74,12 +59,8 @@ async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Re
     let refused = install(&cluster, &settings).await.expect_err("without probes it is refused");
     assert!(format!("{refused:#}").contains("probes are required"), "{refused:#}");
 
-    let folder = cluster.folder().join("files");
-    Manifests::new(&settings)?.write(&folder)?;
-    let overlay = cluster.folder().join("overlay");
-    fs::create_dir(&overlay)?;
-    fs::write(overlay.join("kustomization.yaml"), OVERLAY)?;
-    Kubectl::of(&cluster).await?.run(&format!("kubectl apply -k {}", overlay.display())).await?;
+    let with_probes = Overlay::write(&cluster, "probes", &settings)?.with(&["probes"])?;
+    Kubectl::of(&cluster).await?.run(&format!("kubectl apply -k {with_probes}")).await?;
     for collector in COLLECTORS {
         wait_for_label(&cluster, "n1", &key(collector)).await?;
     }

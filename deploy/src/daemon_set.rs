@@ -145,8 +145,8 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
 /// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB; the limit only
 /// ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
 ///
-/// Of the disk a pod has its log alone. It asks for none of it, since a node that is full or does not tell what it has would never
-/// get a pod; that the request is there, and is 0, is for quotas that want one named.
+/// Of local storage a pod uses its log alone. It asks for 0 of it: without a request the limit would be it, and a node that is full, or
+/// does not tell what it has, would never get a pod. The limit satisfies quotas that want one.
 fn resources() -> ResourceRequirements {
     let quantities = |list: &[(&str, &str)]| {
         list.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()

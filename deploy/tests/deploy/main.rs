@@ -1,6 +1,7 @@
 //! What is generated, held against the rules that Kubernetes has for it.
 
 mod affinity;
+mod components;
 mod fakes;
 mod folder;
 mod manifests;

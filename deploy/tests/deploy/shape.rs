@@ -1,10 +1,10 @@
 //! What the operator may say of nodes and pods, and what contradicts what the DaemonSet needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use node_annotator_deploy::{
-    Architecture, Exclusion, Manifests, Object, PriorityClassName, Settings, Tolerations,
+    Architecture, Exclusion, Manifests, Object, PolicyMode, PriorityClassName, Settings, Tolerations,
 };
 use serde_json::{Value, json};
 
@@ -66,17 +66,42 @@ fn pods_name_the_priority_class_that_is_there() {
 }
 
 #[test]
-fn what_has_no_priority_class_leaves_no_gap_in_the_order() {
-    let without = Settings { priority_class: PriorityClassName::None, ..both() };
-    let manifests = Manifests::new(&without).unwrap();
-    let waves: Vec<i32> = manifests
-        .objects()
-        .filter(|object| !matches!(object, Object::DaemonSet(_)))
-        .map(|object| {
-            object.metadata().annotations.as_ref().unwrap()["argocd.argoproj.io/sync-wave"].parse().unwrap()
-        })
-        .collect();
-    assert!(waves.is_sorted() && waves.last() == Some(&-1), "{waves:?}");
+fn an_object_that_installations_share_does_not_depend_on_their_settings() {
+    let shared = |settings: Settings| -> Vec<Object> {
+        let manifests = Manifests::new(&settings).unwrap();
+        let of_none = |object: &&Object| {
+            !object.metadata().labels.as_ref().unwrap().contains_key("app.kubernetes.io/part-of")
+        };
+        manifests.objects().filter(of_none).cloned().collect()
+    };
+    let first = shared(both());
+    assert_eq!(first.iter().map(Object::kind).collect::<Vec<_>>(), ["PriorityLevelConfiguration"]);
+    let other = Settings {
+        installation: "facts".parse().unwrap(),
+        prefix: "facts.example.com".parse().unwrap(),
+        priority_class: PriorityClassName::None,
+        policy: PolicyMode::Omitted,
+        version: "9.9.9".to_owned(),
+        ..settings(&[&KERNEL])
+    };
+    assert_eq!(shared(other), first);
+}
+
+#[test]
+fn each_file_is_a_wave_of_its_own_and_daemon_sets_are_the_last() {
+    for settings in [both(), Settings { priority_class: PriorityClassName::None, ..both() }] {
+        let manifests = Manifests::new(&settings).unwrap();
+        let wave = |object: &Object| -> i32 {
+            let annotations = object.metadata().annotations.clone().unwrap_or_default();
+            annotations.get("argocd.argoproj.io/sync-wave").map_or(0, |wave| wave.parse().unwrap())
+        };
+        let waves: Vec<BTreeSet<i32>> =
+            manifests.files().iter().map(|file| file.objects.iter().map(wave).collect()).collect();
+        let (daemon_sets, before): (Vec<_>, Vec<_>) = waves.into_iter().partition(|waves| waves.contains(&0));
+        assert_eq!(daemon_sets.len(), 2);
+        assert!(before.iter().all(|waves| waves.len() == 1), "{before:?}");
+        assert!(before.is_sorted_by(|a, b| a < b), "{before:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Clusters with admission policies of their own.
 
+use std::fs;
+
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
+use node_annotator_tests::guardian::Guardian;
 use node_annotator_tests::{Cluster, Options, wait};
 use serde_json::json;
 
@@ -65,6 +68,45 @@ async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Re
         wait_for_label(&cluster, "n1", &key(collector)).await?;
     }
     wait_until_gone(&cluster, &["node-annotator".to_owned()]).await
+}
+
+/// What the plugin `PodNodeSelector` gives every pod of a namespace that does not say otherwise.
+const DEFAULT_NODE_SELECTOR: &str = "podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: pool=general}";
+
+#[tokio::test]
+async fn a_default_node_selector_of_the_cluster_keeps_no_node_out() -> Result<()> {
+    let guardian = Guardian::start()?;
+    let configuration = guardian.folder().join("admission.json");
+    fs::write(guardian.folder().join("selector.yaml"), DEFAULT_NODE_SELECTOR)?;
+    let plugins = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "PodNodeSelector", "path": "selector.yaml"}],
+    });
+    fs::write(&configuration, plugins.to_string())?;
+    let mut options = Options::default();
+    options.control_plane.api_server_args = vec![
+        "--enable-admission-plugins=PodNodeSelector".to_owned(),
+        format!("--admission-control-config-file={}", configuration.display()),
+    ];
+    let cluster = Cluster::start_in(guardian, options).await?;
+    for (name, pool) in [("n1", "general"), ("n2", "other")] {
+        cluster.add_node(node_of(name, "intel-xeon").label("pool", pool)).await?;
+    }
+    let elsewhere: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "elsewhere"},
+        "spec": {"containers": [{"name": "any", "image": "none"}]},
+    }))?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), "default");
+    let selector = pods.create(&dry_run, &elsewhere).await?.spec.and_then(|spec| spec.node_selector);
+    assert_eq!(selector.unwrap_or_default().get("pool").map(String::as_str), Some("general"));
+
+    let sets = install(&cluster, &combined("kernel")).await?;
+    for node in ["n1", "n2"] {
+        wait_for_label(&cluster, node, &key("kernel")).await?;
+    }
+    wait_until_gone(&cluster, &sets).await
 }
 
 /// Until then everything is admitted, and nothing is shown.

@@ -27,7 +27,7 @@ const MEANINGS: [(&str, [(Exit, &str); 5]); 2] = [
             (Exit::Done, "done, and written on the Node unless --dry-run"),
             (Exit::Unexpected, UNEXPECTED),
             (Exit::Usage, "the command line is wrong; nothing was run"),
-            (Exit::Failures, "written, but some collectors failed or timed out"),
+            (Exit::Failures, "written, but some collectors failed, timed out or were given up"),
             (Exit::Unfinished, "nothing was written on the Node"),
         ],
     ),

@@ -78,11 +78,12 @@ fn addresses(list: &str) -> Result<BTreeSet<IpAddr>, CollectError> {
         let address: IpAddr = word.parse().map_err(|_| {
             CollectError::new(format!("`{NODE_IPS}` holds `{word}`, which is not an IP address"))
                 .with_hint(hint)
+                .lasting()
         })?;
         addresses.insert(address.to_canonical());
     }
     if addresses.is_empty() {
-        return Err(CollectError::new(format!("`{NODE_IPS}` names no address")).with_hint(hint));
+        return Err(CollectError::new(format!("`{NODE_IPS}` names no address")).with_hint(hint).lasting());
     }
     Ok(addresses)
 }

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::context::{HostError, HttpError, ResolveError};
+use crate::context::{HostError, HostErrorKind, HttpError, ResolveError};
+use crate::report::FailureKind;
 
 /// A failure of a collector, as it is written on the Node.
 ///
@@ -15,13 +16,15 @@ pub struct CollectError {
     message: Option<String>,
     hint: Option<String>,
     retryable: bool,
+    /// `None` is what the source makes of it.
+    kind: Option<FailureKind>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl CollectError {
-    /// A failure that another try will not mend: lower case, no full stop.
+    /// A failure that another try at once will not mend: lower case, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), hint: None, retryable: false, source: None }
+        Self { message: Some(message.into()), hint: None, retryable: false, kind: None, source: None }
     }
 
     /// Says what the operator can do about it.
@@ -35,6 +38,20 @@ impl CollectError {
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
+        self
+    }
+
+    /// Says that there was an answer, of another shape than it should have: waiting may mend it, and not for long.
+    #[must_use]
+    pub fn malformed(mut self) -> Self {
+        self.kind = Some(FailureKind::Malformed);
+        self
+    }
+
+    /// Says that waiting will not mend it, such as a setting that makes no sense, or a defect.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.kind = Some(FailureKind::Lasting);
         self
     }
 
@@ -55,16 +72,19 @@ impl CollectError {
         self.hint.as_deref()
     }
 
+    /// Whether waiting may mend it: as it was said, else by its causes.
+    pub fn kind(&self) -> FailureKind {
+        self.kind.or_else(|| self.causes().find_map(kind_of_cause)).unwrap_or(FailureKind::Passing)
+    }
+
     /// The evidence, if it failed since what it needs is that of a sandbox and not the node's.
     pub fn sandbox(&self) -> Option<String> {
-        let mut cause: Option<&(dyn Error + 'static)> = self.source.as_deref().map(|source| source as _);
-        while let Some(error) = cause {
-            if let Some(evidence) = error.downcast_ref::<HostError>().and_then(HostError::sandbox) {
-                return Some(evidence);
-            }
-            cause = error.source();
-        }
-        None
+        self.causes().find_map(|error| error.downcast_ref::<HostError>().and_then(HostError::sandbox))
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let first = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
+        std::iter::successors(first, |error| (*error).source())
     }
 
     /// The message and all its causes, joined by colons.
@@ -73,7 +93,7 @@ impl CollectError {
     }
 
     fn of(source: impl Error + Send + Sync + 'static, retryable: bool) -> Self {
-        Self { message: None, hint: None, retryable, source: Some(Box::new(source)) }
+        Self { message: None, hint: None, retryable, kind: None, source: Some(Box::new(source)) }
     }
 }
 
@@ -91,6 +111,21 @@ impl Error for CollectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         let source = self.source.as_deref()?;
         if self.message.is_some() { Some(source) } else { source.source() }
+    }
+}
+
+/// What an error of the host or the network says of itself.
+fn kind_of_cause(error: &(dyn Error + 'static)) -> Option<FailureKind> {
+    if let Some(error) = error.downcast_ref::<HostError>() {
+        return match error.kind() {
+            HostErrorKind::NotVisible | HostErrorKind::Undeclared => Some(FailureKind::Lasting),
+            HostErrorKind::Absent | HostErrorKind::Broken | HostErrorKind::OfSandbox => None,
+        };
+    }
+    match error.downcast_ref::<HttpError>()? {
+        HttpError::Address { .. } => Some(FailureKind::Lasting),
+        HttpError::TooLong { .. } => Some(FailureKind::Malformed),
+        HttpError::Connect(_) | HttpError::Timeout | HttpError::Broken(_) => None,
     }
 }
 
@@ -144,6 +179,21 @@ mod tests {
         assert_eq!(quoted.chain(), "no answer: it timed out");
         let number = CollectError::new("status 15").because(std::io::Error::other("5"));
         assert_eq!(number.chain(), "status 15: 5");
+    }
+
+    #[test]
+    fn what_waiting_does_not_mend_is_told_by_the_causes() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let wrapped = CollectError::new("no vendor").because(HostError::not_visible("/sys/a", denied()));
+        assert_eq!(wrapped.kind(), FailureKind::Lasting);
+        assert_eq!(CollectError::from(HostError::broken("/a", denied())).kind(), FailureKind::Passing);
+        assert_eq!(CollectError::from(HostError::absent("/a")).kind(), FailureKind::Passing);
+        assert_eq!(CollectError::from(HttpError::TooLong { limit: 1 }).kind(), FailureKind::Malformed);
+        let address = HttpError::Address { url: "ftp://".to_owned() };
+        assert_eq!(CollectError::from(address).kind(), FailureKind::Lasting);
+        assert_eq!(CollectError::from(HttpError::Timeout).kind(), FailureKind::Passing);
+        assert_eq!(CollectError::new("half of it").kind(), FailureKind::Passing);
+        assert_eq!(CollectError::from(HttpError::Timeout).malformed().kind(), FailureKind::Malformed);
     }
 
     #[test]

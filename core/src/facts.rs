@@ -133,7 +133,7 @@ impl Facts {
         let bound = collector.fact(None).map_or(MAX_VALUE_BYTES, |fact| fact.max_bytes);
         let mut facts = Self { left_out: self.left_out, ..Self::new(clean(&self.primary, bound)) };
         if facts.primary.is_empty() {
-            return Err(CollectError::new("the primary fact is empty"));
+            return Err(CollectError::new("the primary fact is empty").lasting());
         }
         for (name, value) in self.others {
             let Some(fact) = collector.fact(Some(name)) else {

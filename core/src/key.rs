@@ -10,12 +10,13 @@ pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 pub const MAX_NAME_BYTES: usize = 63;
 
 /// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
-pub const RESERVED_FACTS: [&str; 5] = [ERROR, "failed", "value", "boot-id", "collected-at"];
+pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, "value", "boot-id", "collected-at"];
 
 /// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
 pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
 
 const ERROR: &str = "error";
+const FAILED: &str = "failed";
 const OPT_OUT: &str = "opt-out";
 const SAVED: &str = "saved";
 
@@ -32,6 +33,18 @@ impl Prefix {
     /// The label that marks a collector done; the affinity of its DaemonSet excludes nodes that carry it.
     pub fn done(&self, collector: &str) -> String {
         self.key(collector)
+    }
+
+    /// The label that says that a collector was given up; its value is the one that the done label would have had.
+    pub fn failed(&self, collector: &str) -> String {
+        self.key(&fact_name(collector, Some(FAILED)))
+    }
+
+    /// Whether a key under this prefix is a failed label. Collector names have no dot.
+    pub fn is_failed(&self, key: &str) -> bool {
+        key.strip_prefix(&self.key_start())
+            .and_then(|name| name.split_once('.'))
+            .is_some_and(|(_, end)| end == FAILED)
     }
 
     /// The annotation that holds the last failure of a collector.
@@ -199,6 +212,13 @@ mod tests {
         assert_eq!(prefix.fact("kernel", None), "k8s.haim.dev/kernel");
         assert_eq!(prefix.fact("kernel", Some("build")), "k8s.haim.dev/kernel.build");
         assert_eq!(prefix.done("kernel"), "k8s.haim.dev/kernel");
+        assert_eq!(prefix.failed("kernel"), "k8s.haim.dev/kernel.failed");
+        assert!(prefix.is_failed(&prefix.failed("kernel")));
+        for other in
+            ["k8s.haim.dev/failed", "k8s.haim.dev/a.b.failed", "x/kernel.failed", "k8s.haim.dev/kernel"]
+        {
+            assert!(!prefix.is_failed(other), "{other}");
+        }
         assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");
         assert_eq!(prefix.opt_out(), "k8s.haim.dev/opt-out");
         assert_eq!(prefix.key_start(), "k8s.haim.dev/");

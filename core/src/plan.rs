@@ -13,8 +13,9 @@ pub type Changes = BTreeMap<String, Option<String>>;
 /// What one run writes on its Node.
 ///
 /// A collector that is done sets the facts it yielded, deletes those it declares or retired and did not yield, deletes its
-/// error and sets its done label, all in the same patch. A collector that failed sets its error and touches nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// error and sets its done label, all in the same patch. A collector that failed sets its error and touches nothing else; one
+/// that is given up gets its failed label beside it, which the next success takes away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     annotations: Changes,
     labels: Changes,
@@ -23,7 +24,7 @@ pub struct Plan {
 impl Plan {
     /// The changes that a report calls for.
     pub fn new(report: &Report, prefix: &Prefix, mark: &DoneMark) -> Self {
-        let mut plan = Self { annotations: Changes::new(), labels: Changes::new() };
+        let mut plan = Self::default();
         for entry in report.entries() {
             let name = entry.collector.name;
             plan.annotations.insert(prefix.error(name), entry.outcome.error());
@@ -37,8 +38,23 @@ impl Plan {
                 plan.annotations.insert(prefix.fact(name, fact), value);
             }
             plan.labels.insert(prefix.done(name), Some(mark.label_value().to_owned()));
+            plan.labels.insert(prefix.failed(name), None);
         }
         plan
+    }
+
+    /// The same with collectors that are given up: their DaemonSets leave the node alone, as if they were done.
+    #[must_use]
+    pub fn giving_up<'a>(
+        mut self,
+        collectors: impl IntoIterator<Item = &'a Collector>,
+        prefix: &Prefix,
+        mark: &DoneMark,
+    ) -> Self {
+        for collector in collectors {
+            self.labels.insert(prefix.failed(collector.name), Some(mark.label_value().to_owned()));
+        }
+        self
     }
 
     /// The annotations that change.

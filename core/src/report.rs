@@ -29,17 +29,18 @@ impl Report {
         Self { entries }
     }
 
-    /// Holds all values together to [`MAX_RUN_BYTES`]: collectors beyond it count as failed.
+    /// Holds all values together, and what earlier tries of the run have found, to [`MAX_RUN_BYTES`]: collectors beyond it
+    /// count as failed.
     #[must_use]
-    pub fn bounded(mut self) -> Self {
-        let mut bytes = 0;
+    pub fn bounded(mut self, found_earlier: usize) -> Self {
+        let mut bytes = found_earlier;
         for entry in &mut self.entries {
             if let Outcome::Collected(facts) = &entry.outcome {
                 if bytes + facts.bytes() > MAX_RUN_BYTES {
                     let message =
                         format!("the facts of all collectors together exceed {MAX_RUN_BYTES} bytes");
-                    entry.outcome =
-                        Outcome::failed(&CollectError::new(message).with_hint("select fewer collectors"));
+                    let error = CollectError::new(message).with_hint("select fewer collectors").lasting();
+                    entry.outcome = Outcome::failed(&error);
                 } else {
                     bytes += facts.bytes();
                 }
@@ -51,6 +52,24 @@ impl Report {
     /// The entries in order of name.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The same, with the newer entries of some of its collectors.
+    #[must_use]
+    pub fn updated(mut self, newer: Self) -> Self {
+        self.entries
+            .retain(|entry| newer.entries.iter().all(|new| new.collector.name != entry.collector.name));
+        self.entries.extend(newer.entries);
+        Self::new(self.entries)
+    }
+
+    /// The size of all values together.
+    pub fn bytes(&self) -> usize {
+        let facts = self.entries.iter().filter_map(|entry| match &entry.outcome {
+            Outcome::Collected(facts) => Some(facts.bytes()),
+            _ => None,
+        });
+        facts.sum()
     }
 
     /// The entries of collectors that are not done.
@@ -85,11 +104,24 @@ pub enum Outcome {
         error: String,
         /// What the operator can do.
         hint: Option<String>,
+        /// Whether waiting may mend it.
+        kind: FailureKind,
     },
     /// It did not answer in time. The limit is the configured one, so that the text is the same each time.
     TimedOut(TimeLimit),
     /// It has a defect.
     Panicked(String),
+}
+
+/// Whether waiting may mend a failure: by it a run decides how long it tries again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// It may pass, such as that of a service that does not answer.
+    Passing,
+    /// There was an answer of another shape: a proxy or a half-started agent gives one while a node boots.
+    Malformed,
+    /// It does not pass by waiting: the host does not permit it, or it is a defect.
+    Lasting,
 }
 
 /// The bound that ended a collector.
@@ -118,6 +150,7 @@ impl Outcome {
         Self::Failed {
             error: clean(&error.chain(), MAX_ERROR_BYTES),
             hint: error.hint().map(|hint| clean(hint, MAX_ERROR_BYTES)),
+            kind: error.kind(),
         }
     }
 
@@ -141,6 +174,21 @@ impl Outcome {
     /// Whether the node is done with this collector.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Collected(_) | Self::NotApplicable(_))
+    }
+
+    /// Whether waiting may mend it; `None` for a success.
+    pub fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::Collected(_) | Self::NotApplicable(_) => None,
+            Self::Failed { kind, .. } => Some(*kind),
+            Self::TimedOut(_) => Some(FailureKind::Passing),
+            Self::Panicked(_) => Some(FailureKind::Lasting),
+        }
+    }
+
+    /// Whether it is an outcome of the same kind as another, whatever its text is.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str() && self.failure() == other.failure()
     }
 
     /// The word for the outcome in reports and logs.

@@ -1,8 +1,9 @@
 //! Runs the selected collectors at once, each within its own time, and makes a report of whatever happens.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -17,7 +18,7 @@ use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome
 
 /// How often a retryable failure is tried again within the collector's timeout, and how long between tries.
 ///
-/// A node that starts may wait seconds for its network, so a few tries pay; beyond that the kubelet's restart is the retry.
+/// A node that starts may wait seconds for its network, so a few tries pay; beyond that the whole run is tried again.
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -25,22 +26,44 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const THREADS: usize = 4;
 
 /// Runs collectors. Nothing that a collector does fails the run: it ends as its entry in the report.
-#[derive(Debug, Clone, Copy)]
+///
+/// One runner serves all tries of a process, since it knows what is left of earlier ones.
+#[derive(Debug)]
 pub struct Runner {
-    /// How long all collectors together may take.
-    pub collect_budget: Duration,
+    collect_budget: Duration,
+    /// The size of all values that were found so far.
+    found: usize,
+    /// What failed at the last try, each with what tells whether a thread of it still reads.
+    failed: BTreeMap<&'static str, (Weak<()>, Outcome)>,
 }
 
 impl Runner {
+    /// All collectors together may take so long in each try.
+    pub fn new(collect_budget: Duration) -> Self {
+        Self { collect_budget, found: 0, failed: BTreeMap::new() }
+    }
+
     /// Runs all selected collectors at once and waits until each is done or out of time.
     ///
     /// Collectors that read files share a few threads, and the wait for one is not counted against their timeout. A read that
-    /// never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it.
-    pub async fn run(&self, selection: &Selection, cx: Arc<Context>) -> Report {
+    /// never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it. A collector with such a
+    /// thread is not started again, and has the outcome that it had, so that threads do not pile up.
+    pub async fn run(&mut self, selection: &Selection, cx: Arc<Context>) -> Report {
         let (threads, end) = (Arc::new(Semaphore::new(THREADS)), Instant::now() + self.collect_budget);
         let mut running = JoinSet::new();
+        let mut stuck = Vec::new();
+        let mut readers = BTreeMap::new();
         for collector in selection.iter() {
+            if let Some((reader, outcome)) = self.failed.remove(collector.name)
+                && reader.strong_count() > 0
+            {
+                let entry = Entry { collector, outcome, attempts: 0, duration: Duration::ZERO };
+                readers.insert(collector.name, reader);
+                stuck.push(entry);
+                continue;
+            }
             let (cx, threads) = (cx.restricted_to(collector), Arc::clone(&threads));
+            readers.insert(collector.name, cx.host.reader());
             let budget = self.collect_budget;
             running.spawn(async move {
                 let Ok(thread) = timeout_at(end, thread(collector, &threads)).await else {
@@ -53,7 +76,14 @@ impl Runner {
                 entry
             });
         }
-        let report = Report::new(running.join_all().await).bounded();
+        let mut entries = running.join_all().await;
+        entries.extend(stuck);
+        let report = Report::new(entries).bounded(self.found);
+        self.found += report.bytes();
+        for entry in report.failures() {
+            let reader = readers.remove(entry.collector.name).unwrap_or_default();
+            self.failed.insert(entry.collector.name, (reader, entry.outcome.clone()));
+        }
         report.entries().iter().for_each(log);
         report
     }

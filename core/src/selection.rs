@@ -47,6 +47,12 @@ impl Selection {
         self.0.iter().copied()
     }
 
+    /// Those of its collectors for which `is_wanted` says so; nothing if there is none.
+    pub fn only(&self, is_wanted: impl Fn(&Collector) -> bool) -> Option<Self> {
+        let wanted: Vec<_> = self.iter().filter(|collector| is_wanted(collector)).collect();
+        (!wanted.is_empty()).then_some(Self(wanted))
+    }
+
     /// A selection of one collector.
     pub fn of(collector: &'static Collector) -> Self {
         Self(vec![collector])

@@ -1,9 +1,9 @@
-//! On which nodes a DaemonSet has pods: those where one of its collectors is not done.
+//! On which nodes a DaemonSet has pods: those where one of its collectors is neither done nor given up.
 
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
 };
-use node_annotator_core::DoneMark;
+use node_annotator_core::{Collector, DoneMark};
 
 use crate::{Settings, Workload, placement};
 
@@ -14,17 +14,19 @@ use crate::{Settings, Workload, placement};
 pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     let mut common = vec![without(settings.prefix.opt_out())];
     common.extend(placement::requirements(settings));
-    let term = |done: String| {
+    let term = |collector: &&Collector| {
+        let done = settings.prefix.done(collector.name);
         let missing = match &settings.mark {
             DoneMark::Saved => without(done),
             // Matches nodes without the label too: one expression for new nodes and for those of another generation.
             DoneMark::Generation(generation) => other_than(done, generation.as_str()),
         };
-        let match_expressions = std::iter::once(missing).chain(common.iter().cloned()).collect();
+        // One of another value was given up by another generation or version, which tells nothing of this one.
+        let not_given_up = other_than(settings.prefix.failed(collector.name), settings.mark.label_value());
+        let match_expressions = [missing, not_given_up].into_iter().chain(common.iter().cloned()).collect();
         NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
     };
-    let done_labels = workload.collectors().iter().map(|collector| settings.prefix.done(collector.name));
-    let required = NodeSelector { node_selector_terms: done_labels.map(term).collect() };
+    let required = NodeSelector { node_selector_terms: workload.collectors().iter().map(term).collect() };
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(required),

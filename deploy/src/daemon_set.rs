@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use node_annotator_core::DoneMark;
 use node_annotator_core::need::PathKind;
+use node_annotator_core::{DoneMark, GiveUpAfter};
 
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
@@ -106,6 +106,9 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     ];
     if let DoneMark::Generation(generation) = &settings.mark {
         args.push(format!("--generation={}", generation.as_str()));
+    }
+    if settings.give_up_after != GiveUpAfter::default() {
+        args.push(format!("--give-up-after={}", settings.give_up_after));
     }
     if !workload.mounts().is_empty() {
         args.push(format!("--host-mount={HOST_MOUNT}"));

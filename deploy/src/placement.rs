@@ -175,15 +175,18 @@ fn check_exclusion(exclusion: &Exclusion, settings: &Settings) -> Result<(), Err
 }
 
 fn reason_against(key: &str, value: &str, settings: &Settings) -> Option<&'static str> {
-    let done = |key: &str| settings.selection.iter().any(|it| settings.prefix.done(it.name) == key);
+    let ended = |key: &str| {
+        let labels = |name| [settings.prefix.done(name), settings.prefix.failed(name)];
+        settings.selection.iter().any(|collector| labels(collector.name).iter().any(|label| label == key))
+    };
     if !is_label_key(key) {
         Some("the key is not that of a label")
     } else if !is_label_value(value) {
         Some("the value is not that of a label")
     } else if key == OS && value != LINUX {
         Some("collectors run on linux only")
-    } else if done(key) || key == settings.prefix.opt_out() {
-        Some("nodes with this label are done or opted out, and never run")
+    } else if ended(key) || key == settings.prefix.opt_out() {
+        Some("nodes with this label are done, given up or opted out, and never run")
     } else if exclusions(settings).iter().any(|exclusion| exclusion.matches(key, value)) {
         Some("nodes with this label are left out, and never run")
     } else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use node_annotator_core::{DoneMark, Prefix, Selection};
+use node_annotator_core::{DoneMark, GiveUpAfter, Prefix, Selection};
 
 use crate::architecture::Architecture;
 use crate::placement::Exclusion;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Whether what a sandbox shows is published as the node's.
     pub trust_sandbox: bool,
+    /// When a collector that keeps failing is given up.
+    pub give_up_after: GiveUpAfter,
     /// Whether the pods are held to their own node and keys.
     pub policy: PolicyMode,
     /// Where our requests wait at the API server.
@@ -96,6 +98,7 @@ impl Settings {
             pod_annotations: BTreeMap::new(),
             environment: BTreeMap::new(),
             trust_sandbox: false,
+            give_up_after: GiveUpAfter::default(),
             policy: PolicyMode::default(),
             queue: Queue::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -17,7 +17,7 @@ fn the_template_is_a_collector() {
     let root = tempfile::tempdir().unwrap();
     let outcome = || {
         let context = Arc::new(Context::offline(HostRoot::new(root.path())));
-        let runner = Runner { collect_budget: Duration::from_mins(1) };
+        let mut runner = Runner::new(Duration::from_mins(1));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let report = runtime.block_on(runner.run(&Selection::of(&example::EXAMPLE_NAME), context));
         report.entries()[0].outcome.clone()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::SignedDuration;
-use node_annotator_core::{DoneMark, Generation, Prefix, Registry, Selection};
+use node_annotator_core::{DoneMark, Generation, GiveUpAfter, Prefix, Registry, Selection};
 
 use super::Usage;
 use crate::output::Format;
@@ -111,6 +111,14 @@ pub(super) struct LogOptions {
         default_value = "info"
     )]
     pub(super) level: LogLevel,
+}
+
+/// A duration, or `never`.
+pub(super) fn give_up_after(text: &str) -> Result<GiveUpAfter, String> {
+    match text.trim() {
+        "never" => Ok(GiveUpAfter::Never),
+        text => duration(text).map(GiveUpAfter::Time).map_err(|error| format!("{error}, or `never`")),
+    }
 }
 
 /// `90s`, `1m 30s`, `10m`.

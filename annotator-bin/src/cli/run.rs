@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use node_annotator_core::key::is_dns_subdomain;
-use node_annotator_core::{Context, Environment, HostRoot, Registry};
+use node_annotator_core::{Context, Environment, GiveUpAfter, HostRoot, Registry};
 
 use super::Usage;
 use super::options::{
     CLUSTER, COLLECTORS, ClusterOptions, GenerationOptions, KeyOptions, LogOptions, OUTPUT, OutputOptions,
-    SelectionOptions, duration,
+    SelectionOptions, duration, give_up_after,
 };
 use super::variables::process_environment;
 use crate::app::App;
@@ -66,7 +66,7 @@ pub(super) struct RunCommand {
     #[command(flatten)]
     cluster: ClusterOptions,
 
-    /// End by then, with everything written that there is to write
+    /// End by then, with everything written that there is to write; with --linger, each try
     ///
     /// Durations are written as `30s`, `1m 30s` or `10m`.
     #[arg(
@@ -93,13 +93,28 @@ pub(super) struct RunCommand {
     )]
     publish_budget: Duration,
 
-    /// After success, wait for SIGTERM instead of ending: for DaemonSets
+    /// Wait for SIGTERM instead of ending, and try again what failed: for DaemonSets
     ///
-    /// The kubelet restarts a pod that ends before the DaemonSet controller has taken it away.
+    /// The kubelet restarts a pod that ends before the DaemonSet controller has taken it away. Collectors that
+    /// failed are tried again with growing pauses, and the Node is written when an outcome has changed.
     #[arg(long, env = "NODE_ANNOTATOR_LINGER", value_parser = BoolishValueParser::new(), help_heading = TIMING)]
     linger: bool,
 
-    /// How long --linger waits at most
+    /// When --linger gives up a collector that keeps failing, counted from the start; or `never`
+    ///
+    /// Its pod then goes away as if it were done; the label PREFIX/COLLECTOR.failed says so. What waiting does not
+    /// mend is given up at the second try, and an answer of another shape after five minutes.
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_GIVE_UP_AFTER",
+        value_name = "DURATION",
+        default_value_t,
+        value_parser = give_up_after,
+        help_heading = TIMING
+    )]
+    give_up_after: GiveUpAfter,
+
+    /// How long --linger waits at most, once nothing is left to try
     #[arg(
         long,
         env = "NODE_ANNOTATOR_LINGER_LIMIT",
@@ -159,7 +174,7 @@ impl RunCommand {
             kubeconfig: self.cluster.kubeconfig.clone(),
             output: self.output.output,
             termination_message_path: self.termination_message_path.clone(),
-            linger: self.linger.then_some(self.linger_limit),
+            linger_limit: self.linger_limit,
         })
     }
 
@@ -187,6 +202,7 @@ impl RunCommand {
             deadline: self.deadline,
             publish_budget: self.publish_budget,
             patience: if self.linger { Patience::UntilDeadline } else { Patience::None },
+            give_up_after: self.linger.then_some(self.give_up_after),
         })
     }
 

@@ -26,7 +26,7 @@ fn to_json(finished: &Finished, settings: &Settings) -> Value {
         Target::DryRun => None,
     };
     let (plan, published) = match finished {
-        Finished::Stopped(_) => (None, None),
+        Finished::Stopped(_) | Finished::Ran { written: Written::Unchanged, .. } => (None, None),
         Finished::Ran { plan, written: Written::Stored(published), .. } => (Some(plan), Some(published)),
         Finished::Ran { plan, .. } => (Some(plan), None),
     };
@@ -56,6 +56,9 @@ impl Display for Text<'_> {
             }
             Finished::Ran { plan, written: Written::DryRun, .. } => {
                 writeln!(f, "\npatch (dry run, nothing is written)\n{:#}", plan.patch())
+            }
+            Finished::Ran { written: Written::Unchanged, .. } => {
+                writeln!(f, "\nnothing new: what is on the node stays")
             }
             Finished::Ran { written: Written::Stored(Published { node, resource_version }), .. } => {
                 writeln!(f, "\nwritten on node {node}, resource version {resource_version}")

@@ -1,15 +1,17 @@
-//! One run: collect, plan, publish.
+//! One run: collect, plan, publish; and the same again for what failed.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, Config};
-use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
+use node_annotator_core::{Context, DoneMark, GiveUpAfter, Plan, Prefix, Report, Runner, Selection};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
 use super::publish::{Patience, PublishError, Published, publish};
+use super::tries::{Next, Tries};
 use crate::cluster::{self, ClusterError};
 use crate::exit::Exit;
 use crate::process::stop::Stop;
@@ -26,12 +28,14 @@ pub struct Settings {
     pub done_mark: DoneMark,
     /// Where the result goes.
     pub target: Target,
-    /// When the process has written what there is to write and ends, counted from its start.
+    /// When a try has written what there is to write, counted from its start.
     pub deadline: Duration,
     /// The part of the deadline that is kept for publishing, however long collecting takes.
     pub publish_budget: Duration,
     /// Whether a refusal that may be early is tried again.
     pub patience: Patience,
+    /// When a collector that fails is given up; `None` tries it once.
+    pub give_up_after: Option<GiveUpAfter>,
 }
 
 /// Where the result of a run goes.
@@ -43,14 +47,14 @@ pub enum Target {
     DryRun,
 }
 
-/// How a run ended.
+/// How a try ended.
 #[derive(Debug)]
 pub enum Finished {
-    /// It was stopped while it collected.
+    /// The first one was stopped while it collected.
     Stopped(Trouble),
     /// It collected.
     Ran {
-        /// The outcomes.
+        /// The latest outcome of each collector.
         report: Report,
         /// What was to be written.
         plan: Plan,
@@ -64,6 +68,8 @@ pub enum Finished {
 pub enum Written {
     /// It was to be shown alone.
     DryRun,
+    /// No outcome differs from what is on the Node.
+    Unchanged,
     /// It is on the Node.
     Stored(Published),
     /// It is not on the Node.
@@ -97,58 +103,143 @@ impl Finished {
     }
 }
 
-/// Collects, connects meanwhile, and publishes. `configuration` finds the cluster; it is not awaited in a dry
-/// run.
-///
-/// A connection is no request: the API server hears nothing but the handshake before there is something to
-/// write. The future is done by the deadline at the latest, whatever a collector or the API server does.
-pub async fn run(
-    settings: &Settings,
+/// A run, which may take several tries.
+#[derive(Debug)]
+pub struct Run<'a> {
+    settings: &'a Settings,
     cx: Arc<Context>,
-    configuration: impl Future<Output = Result<Config, ClusterError>> + Send + 'static,
-    stop: &Stop,
-) -> Finished {
-    let deadline = Instant::now() + settings.deadline;
-    // Dropping the set ends the task in it.
-    let mut connecting = JoinSet::new();
-    if settings.target != Target::DryRun {
-        connecting.spawn(connect(configuration));
-    }
-    let runner = Runner { collect_budget: settings.deadline.saturating_sub(settings.publish_budget) };
-    let report = tokio::select! {
-        biased;
-        () = stop.requested() => {
-            let trouble = stopped();
-            warn!("{}", trouble.what);
-            return Finished::Stopped(trouble);
+    stop: &'a Stop,
+    cluster: Cluster,
+    runner: Runner,
+    tries: Tries,
+    /// The latest outcome of each collector.
+    report: Option<Report>,
+}
+
+/// The way to the API server, which is opened once for all tries.
+enum Cluster {
+    /// Dropping the set ends the task in it. It is empty in a dry run.
+    Connecting(JoinSet<Result<Client, ClusterError>>),
+    Connected(Client),
+}
+
+impl<'a> Run<'a> {
+    /// Starts to connect. `configuration` finds the cluster; it is not awaited in a dry run.
+    ///
+    /// A connection is no request: the API server hears nothing but the handshake before there is something to
+    /// write.
+    pub fn start(
+        settings: &'a Settings,
+        cx: Arc<Context>,
+        configuration: impl Future<Output = Result<Config, ClusterError>> + Send + 'static,
+        stop: &'a Stop,
+    ) -> Self {
+        let mut connecting = JoinSet::new();
+        if settings.target != Target::DryRun {
+            connecting.spawn(connect(configuration));
         }
-        report = runner.run(&settings.selection, cx) => report,
-    };
-    let plan = Plan::new(&report, &settings.prefix, &settings.done_mark);
-    let written = match &settings.target {
-        Target::DryRun => Written::DryRun,
-        Target::Node(node) => {
-            let client = tokio::select! {
-                biased;
-                () = stop.requested() => Err(stopped()),
-                client = timeout_at(deadline, connected(&mut connecting)) => client
-                    .unwrap_or(Err(PublishError::Unprepared))
-                    .map_err(|error| error.trouble(node)),
-            };
-            let stored = match client {
-                Ok(client) => publish(client, node, &plan, deadline, settings.patience, stop)
-                    .await
-                    .map_err(|error| error.trouble(node)),
-                Err(trouble) => Err(trouble),
-            };
-            stored.map_or_else(Written::Failed, Written::Stored)
+        Self {
+            settings,
+            cx,
+            stop,
+            cluster: Cluster::Connecting(connecting),
+            runner: Runner::new(settings.deadline.saturating_sub(settings.publish_budget)),
+            tries: Tries::new(settings.give_up_after),
+            report: None,
         }
-    };
-    let finished = Finished::Ran { report, plan, written };
-    if let Some(Trouble { what, hint }) = finished.trouble() {
-        error!(hint = hint.as_deref(), "{what}");
     }
-    finished
+
+    /// Collects what is not done, and publishes what is new of it.
+    ///
+    /// The future is done by the deadline at the latest, whatever a collector or the API server does.
+    pub async fn attempt(&mut self) -> Finished {
+        let deadline = Instant::now() + self.settings.deadline;
+        let Some(selection) = self.tries.remaining(&self.settings.selection) else {
+            return self.unchanged();
+        };
+        let cx = Arc::new(self.cx.afresh());
+        let report = tokio::select! {
+            biased;
+            () = self.stop.requested() => return self.unchanged(),
+            report = self.runner.run(&selection, cx) => report,
+        };
+        let news = self.tries.take(&report);
+        let report = match self.report.take() {
+            Some(earlier) => earlier.updated(report),
+            None => report,
+        };
+        self.report = Some(report.clone());
+        if news.changed.entries().is_empty() {
+            return self.unchanged();
+        }
+        let Settings { prefix, done_mark, .. } = self.settings;
+        let plan = Plan::new(&news.changed, prefix, done_mark).giving_up(news.given_up, prefix, done_mark);
+        let written = self.write(&plan, deadline).await;
+        let finished = Finished::Ran { report, plan, written };
+        if let Some(Trouble { what, hint }) = finished.trouble() {
+            error!(hint = hint.as_deref(), "{what}");
+        }
+        finished
+    }
+
+    /// What comes after a try that ended so.
+    pub fn next(&mut self, finished: &Finished) -> Next {
+        self.tries.next(finished)
+    }
+
+    /// There is nothing to write.
+    fn unchanged(&self) -> Finished {
+        if let Some(report) = self.report.clone() {
+            return Finished::Ran { report, plan: Plan::default(), written: Written::Unchanged };
+        }
+        let trouble = stopped();
+        warn!("{}", trouble.what);
+        Finished::Stopped(trouble)
+    }
+
+    async fn write(&mut self, plan: &Plan, deadline: Instant) -> Written {
+        let Settings { target, patience, .. } = self.settings;
+        let Target::Node(node) = target else { return Written::DryRun };
+        let client = tokio::select! {
+            biased;
+            () = self.stop.requested() => Err(stopped()),
+            client = timeout_at(deadline, self.cluster.client()) => client
+                .unwrap_or(Err(PublishError::Unprepared))
+                .map_err(|error| error.trouble(node)),
+        };
+        let stored = match client {
+            Ok(client) => publish(client, node, plan, deadline, *patience, self.stop)
+                .await
+                .map_err(|error| error.trouble(node)),
+            Err(trouble) => Err(trouble),
+        };
+        stored.map_or_else(Written::Failed, Written::Stored)
+    }
+}
+
+/// The client itself has nothing to show.
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting(_) => "Connecting",
+            Self::Connected(_) => "Connected",
+        })
+    }
+}
+
+impl Cluster {
+    /// The client, once it is there.
+    async fn client(&mut self) -> Result<Client, PublishError> {
+        if let Self::Connecting(connecting) = self {
+            let client =
+                connecting.join_next().await.expect("it is started whenever there is a Node to write");
+            *self = Self::Connected(client.expect("it does not panic").map_err(PublishError::Cluster)?);
+        }
+        match self {
+            Self::Connected(client) => Ok(client.clone()),
+            Self::Connecting(_) => Err(PublishError::Unprepared),
+        }
+    }
 }
 
 /// Finds the cluster, and starts to connect.
@@ -161,12 +252,6 @@ async fn connect(
         return spawn_blocking(|| cluster::client(config)).await.expect("it does not panic");
     }
     cluster::connecting_client(config)
-}
-
-/// The client, once it is there.
-async fn connected(connecting: &mut JoinSet<Result<Client, ClusterError>>) -> Result<Client, PublishError> {
-    let client = connecting.join_next().await.expect("it is started whenever there is a Node to write");
-    client.expect("it does not panic").map_err(PublishError::Cluster)
 }
 
 fn stopped() -> Trouble {

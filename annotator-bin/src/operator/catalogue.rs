@@ -46,6 +46,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         ("timeout".to_owned(), format!("{:?}", collector.timeout)),
         ("done label".to_owned(), prefix.done(collector.name)),
         ("on failure".to_owned(), format!("annotation {}", prefix.error(collector.name))),
+        ("given up".to_owned(), format!("label {}", prefix.failed(collector.name))),
     ];
     text += &wrapped_columns(&rows, 0);
     text += "\nannotations\n";
@@ -93,6 +94,7 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
         "timeoutSeconds": collector.timeout.as_secs_f64(),
         "doneLabel": prefix.done(collector.name),
         "errorAnnotation": prefix.error(collector.name),
+        "failedLabel": prefix.failed(collector.name),
         "facts": facts.collect::<Vec<_>>(),
         "retired": collector.retired,
         "variables": collector.variables,

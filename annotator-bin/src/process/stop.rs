@@ -1,6 +1,9 @@
 //! The request to stop: SIGTERM or SIGINT to the process, which the watchdog hears, or a call in a test.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// The end that asks for a stop.
 #[derive(Debug)]
@@ -27,6 +30,12 @@ impl Stop {
     /// Whether a stop was asked for.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
+    }
+
+    /// Waits for the request, and no longer than this.
+    pub async fn or_after(&self, pause: Duration) {
+        // Both ends of the wait are as good.
+        let _ = timeout(pause, self.requested()).await;
     }
 
     /// Waits for the request.

@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::error;
 
 use super::stop::{self, Stop, Stopper};
 use crate::exit::Exit;
 
-/// Ends the process at the deadline, and a while after a signal. Dropping it calls it off.
+/// Ends the process at a deadline, and a while after a signal. Dropping it calls it off.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     work: watch::Sender<Work>,
@@ -25,7 +25,9 @@ pub(crate) struct Watchdog {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
-    Going,
+    /// It has to be done by then.
+    Until(Instant),
+    /// Nothing has to be done by any time.
     Done,
 }
 
@@ -46,26 +48,28 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Watchdog {
     /// Hears SIGTERM and SIGINT from now on. Unless dropped, it runs `last_words`, logs them and ends the process
-    /// with their code: [`GRACE`] after a signal, and at the deadline unless [`Watchdog::work_is_done`].
+    /// with their code: [`GRACE`] after a signal, and at the deadline of work that is not done.
     ///
     /// PID 1 ignores a signal without a handler, so this comes first in a process that runs as a container.
-    pub(crate) fn start(
-        deadline: Duration,
-        last_words: impl FnOnce() -> LastWords + Send + 'static,
-    ) -> io::Result<(Self, Stop)> {
+    pub(crate) fn start(last_words: impl FnOnce() -> LastWords + Send + 'static) -> io::Result<(Self, Stop)> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _inside = runtime.enter();
             [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]
         };
-        let (work, watched) = watch::channel(Work::Going);
+        let (work, watched) = watch::channel(Work::Done);
         let (stopper, stop) = stop::channel();
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-            if is_stuck(&runtime, signals, &stopper, deadline, watched) {
+            if is_stuck(&runtime, signals, &stopper, watched) {
                 end(last_words);
             }
         })?;
         Ok((Self { work }, stop))
+    }
+
+    /// Work begins that has to be done within this time.
+    pub(crate) fn work_begins(&self, limit: Duration) {
+        self.work.send_replace(Work::Until(Instant::now() + limit));
     }
 
     /// What had to be done by the deadline is done. Signals are still heard.
@@ -79,10 +83,9 @@ fn is_stuck(
     runtime: &Runtime,
     [mut terminate, mut interrupt]: [Signal; 2],
     stopper: &Stopper,
-    deadline: Duration,
     watched: watch::Receiver<Work>,
 ) -> bool {
-    let mut done = watched.clone();
+    let mut work = watched.clone();
     let mut dropped = watched;
     runtime.block_on(async {
         tokio::select! {
@@ -91,15 +94,31 @@ fn is_stuck(
                 stopper.stop();
                 sleep(GRACE).await;
             } => true,
-            () = async {
-                tokio::select! {
-                    () = sleep(deadline) => {}
-                    _ = done.wait_for(|work| *work == Work::Done) => std::future::pending().await,
-                }
-            } => true,
+            () = overdue(&mut work) => true,
             () = async { while dropped.changed().await.is_ok() {} } => false,
         }
     })
+}
+
+/// Waits until the deadline of some work passes.
+async fn overdue(work: &mut watch::Receiver<Work>) {
+    loop {
+        let now = *work.borrow_and_update();
+        let late = async {
+            match now {
+                Work::Until(deadline) => sleep_until(deadline).await,
+                Work::Done => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = late => return,
+            changed = work.changed() => {
+                if changed.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
 }
 
 fn end(last_words: impl FnOnce() -> LastWords + Send + 'static) {

@@ -25,7 +25,7 @@ fn variables_do_what_the_flags_do() {
         .env("GREETING", "good day");
     let output = run(&mut command);
     let report = json(&output);
-    assert_snapshot!(report["patch"], @r#"{"metadata":{"annotations":{"facts.example/good":"good day","facts.example/good.boots":"3","facts.example/good.error":null,"facts.example/good.tooth":null},"labels":{"facts.example/good":"7"}}}"#);
+    assert_snapshot!(report["patch"], @r#"{"metadata":{"annotations":{"facts.example/good":"good day","facts.example/good.boots":"3","facts.example/good.error":null,"facts.example/good.tooth":null},"labels":{"facts.example/good":"7","facts.example/good.failed":null}}}"#);
     let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["level"], &lines[0]["collector"]), (&"DEBUG".into(), &"good".into()));
 }
@@ -33,7 +33,7 @@ fn variables_do_what_the_flags_do() {
 #[test]
 fn set_to_nothing_is_unset() {
     let names = "COLLECTORS DRY_RUN OUTPUT PREFIX GENERATION KUBECONFIG HOST_ROOT DEADLINE PUBLISH_BUDGET LINGER \
-                 LINGER_LIMIT TERMINATION_MESSAGE_PATH LOG_FORMAT LOG_LEVEL";
+                 LINGER_LIMIT GIVE_UP_AFTER TERMINATION_MESSAGE_PATH LOG_FORMAT LOG_LEVEL";
     for nothing in ["", " "] {
         let mut command = faulty(&["--dry-run", "-o", "json"]);
         command.env("NODE_NAME", nothing);
@@ -96,6 +96,7 @@ fn variables_of_other_commands_do_what_the_flags_do() {
         ("NODE_ANNOTATOR_PRIORITY_CLASS", "none"),
         ("NODE_ANNOTATOR_POD_LABEL", "example.com/team=platform,example.com/tier=1"),
         ("NODE_ANNOTATOR_POD_ANNOTATION", "example.com/note=one, two"),
+        ("NODE_ANNOTATOR_GIVE_UP_AFTER", "90m"),
     ]);
     let sets: Vec<_> = objects.iter().filter(|object| object["kind"] == "DaemonSet").collect();
     let [set] = sets[..] else { panic!("one for both: {sets:?}") };
@@ -114,4 +115,6 @@ fn variables_of_other_commands_do_what_the_flags_do() {
     let metadata = &set["spec"]["template"]["metadata"];
     assert_eq!(metadata["labels"]["example.com/tier"], "1");
     assert_eq!(metadata["annotations"]["example.com/note"], "one, two");
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&"--give-up-after=90m".into()), "{pod}");
 }

@@ -33,7 +33,7 @@ fn whatever_the_others_do_the_good_one_is_written() {
     let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
     let mut command = pod.faulty(&DEADLINE);
     command
-        .args(["--collectors", "good,absent,failing,panicking,slow,waiting,reading", "--linger"])
+        .args(["--collectors", "good,absent,failing,panicking,slow,waiting,reading"])
         .arg("--kubeconfig")
         .arg(pod.kubeconfig(api.address));
     let (code, report) = within(Duration::from_secs(2), || report(&mut command));
@@ -66,10 +66,11 @@ fn whatever_the_others_do_the_good_one_is_written() {
     }
 
     let sent: Value = serde_json::from_str(&api.next_request().body).unwrap();
-    assert_eq!(
-        sent["metadata"]["labels"],
-        json!({"k8s.haim.dev/good": "saved", "k8s.haim.dev/absent": "saved"})
-    );
+    let labels = json!({
+        "k8s.haim.dev/good": "saved", "k8s.haim.dev/good.failed": null,
+        "k8s.haim.dev/absent": "saved", "k8s.haim.dev/absent.failed": null,
+    });
+    assert_eq!(sent["metadata"]["labels"], labels);
     assert_eq!(sent["metadata"]["annotations"]["k8s.haim.dev/reading.error"], outcome("reading")["error"]);
     assert_eq!(api.further_requests(), 0);
     let message = pod.termination_message();

@@ -17,4 +17,5 @@ mod report;
 mod run;
 mod signals;
 mod termination;
+mod tries;
 mod trust;

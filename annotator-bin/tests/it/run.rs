@@ -10,8 +10,8 @@ use node_annotator::cluster::{ClusterError, configuration};
 use node_annotator::exit::Exit;
 use node_annotator::node::linger::linger;
 use node_annotator::node::publish::Patience;
-use node_annotator::node::run::{Finished, Settings, Target, Written, run};
-use node_annotator::process::stop::channel;
+use node_annotator::node::run::{Finished, Run, Settings, Target, Written};
+use node_annotator::process::stop::{Stop, channel};
 use node_annotator_core::{
     Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, Prefix, Selection, Stability,
     Topic,
@@ -42,7 +42,18 @@ fn settings(collector: &'static Collector, target: Target) -> Settings {
         deadline: Duration::from_mins(1),
         publish_budget: Duration::from_secs(30),
         patience: Patience::None,
+        give_up_after: None,
     }
+}
+
+/// The first try.
+async fn run(
+    settings: &Settings,
+    cx: Arc<Context>,
+    configuration: impl Future<Output = Result<Config, ClusterError>> + Send + 'static,
+    stop: &Stop,
+) -> Finished {
+    Run::start(settings, cx, configuration, stop).attempt().await
 }
 
 fn node() -> Target {
@@ -197,7 +208,7 @@ async fn an_address_that_is_none_is_told() {
 async fn lingering_ends_with_a_stop() {
     let (stopper, stop) = channel();
     let started = Instant::now();
-    let ((), ()) = tokio::join!(linger(Duration::from_mins(10), &stop), async {
+    let ((), ()) = tokio::join!(linger(Duration::from_mins(10), Exit::Done, &stop), async {
         sleep(Duration::from_secs(5)).await;
         stopper.stop();
     });
@@ -210,7 +221,7 @@ async fn lingering_has_a_bound_that_varies() {
     let mut waits = Vec::new();
     for _ in 0..20 {
         let started = Instant::now();
-        linger(Duration::from_mins(10), &stop).await;
+        linger(Duration::from_mins(10), Exit::Failures, &stop).await;
         waits.push(started.elapsed().as_secs());
     }
     assert!(waits.iter().all(|wait| (540..=660).contains(wait)), "{waits:?}");

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::api::{Answer, FakeApi};
 use crate::process::{Pod, example, kill, wait};
@@ -93,10 +94,52 @@ fn lingering_is_bounded() {
 }
 
 #[test]
-fn a_run_that_failed_does_not_linger() {
+fn a_run_that_failed_ends_unless_it_is_to_linger() {
     let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
-    let mut command = pod.faulty(&["--collectors", "failing", "--linger", "--kubeconfig"]);
+    let mut command = pod.faulty(&["--collectors", "failing", "--kubeconfig"]);
     assert_eq!(wait(&mut start(command.arg(pod.kubeconfig(api.address)))).code(), Some(3));
+}
+
+#[test]
+fn a_pause_between_two_tries_ends_at_once() {
+    let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+    let mut command = pod.faulty(&["--collectors", "good,failing", "--linger", "--kubeconfig"]);
+    let mut child = start(command.arg(pod.kubeconfig(api.address)));
+    wait_for_line(&mut child, "trying them again");
+    assert_eq!(pod.termination_message()["failed"]["failing"], "cannot read the palm");
+    assert_eq!(stop(&mut child, Signal::TERM), Some(3));
+    api.next_request();
+    assert_eq!(api.further_requests(), 0);
+}
+
+#[test]
+fn the_pause_before_an_end_that_could_not_write_ends_at_once() {
+    // Not a moment that may be early, and none that passes.
+    let (api, pod) = (FakeApi::start(&[Answer::Status(422)]), Pod::new());
+    let mut command = pod.faulty(&["--linger", "--kubeconfig"]);
+    let mut child = start(command.arg(pod.kubeconfig(api.address)));
+    wait_for_line(&mut child, "each at another moment");
+    assert_eq!(pod.termination_message()["exitCode"], 4);
+    assert_eq!(stop(&mut child, Signal::TERM), Some(4));
+    api.next_request();
+    assert_eq!(api.further_requests(), 0);
+}
+
+#[test]
+fn what_was_given_up_lingers_and_then_is_a_failure() {
+    let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
+    let arguments = ["--linger", "--give-up-after", "3s", "--linger-limit", "100ms", "--kubeconfig"];
+    let mut command = pod.faulty(&["--collectors", "good,failing"]);
+    let mut child = start(command.args(arguments).arg(pod.kubeconfig(api.address)));
+    wait_for_line(&mut child, "given up; waiting to be taken away");
+    assert_eq!(wait(&mut child).code(), Some(3));
+    let labels =
+        |request: &str| serde_json::from_str::<Value>(request).unwrap()["metadata"]["labels"].clone();
+    let first = labels(&api.next_request().body);
+    assert_eq!(first, json!({"k8s.haim.dev/good": "saved", "k8s.haim.dev/good.failed": null}));
+    assert_eq!(labels(&api.next_request().body), json!({"k8s.haim.dev/failing.failed": "saved"}));
+    assert_eq!(api.further_requests(), 0);
+    assert_eq!(pod.termination_message()["exitCode"], 3);
 }
 
 /// As the first process of a container it would ignore every signal without a handler.

@@ -146,11 +146,13 @@ fn parse(text: &str) -> Result<Parsed, CollectError> {
         if described.len() > MAX_KINDS {
             return Err(CollectError::new(format!(
                 "`/proc/cpuinfo` describes more than {MAX_KINDS} kinds of CPU"
-            )));
+            ))
+            .malformed());
         }
     }
     if described.is_empty() {
-        let reason = unknown.ok_or_else(|| CollectError::new("`/proc/cpuinfo` describes no processor"))?;
+        let reason =
+            unknown.ok_or_else(|| CollectError::new("`/proc/cpuinfo` describes no processor").malformed())?;
         return Ok(Parsed::Unknown(reason));
     }
     let models: BTreeSet<_> = described.iter().map(|cpu| cpu.model.as_str()).collect();

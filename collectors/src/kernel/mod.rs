@@ -103,7 +103,7 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
     };
     let text = told(text, |uname| uname.release)?.ok_or_else(|| HostError::absent(RELEASE_PATH))?;
     let Some(release) = Release::parse(&text) else {
-        return Err(CollectError::new(format!("`{RELEASE_PATH}` holds no kernel release")));
+        return Err(CollectError::new(format!("`{RELEASE_PATH}` holds no kernel release")).malformed());
     };
     let build = told(cx.host.line(VERSION_PATH), |uname| uname.version);
     let preemption = build.clone().map(|build| build.as_deref().map(build::preemption));

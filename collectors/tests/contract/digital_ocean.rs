@@ -34,7 +34,7 @@ async fn ask(machine: &str, url: Option<&str>, service: &Arc<Service>) -> Outcom
 async fn failure(machine: &str, url: Option<&str>, service: Service) -> (String, Option<String>, usize) {
     let service = Arc::new(service);
     match ask(machine, url, &service).await {
-        Outcome::Failed { error, hint } => (error, hint, service.requests().len()),
+        Outcome::Failed { error, hint, .. } => (error, hint, service.requests().len()),
         outcome => panic!("{outcome:?}"),
     }
 }

@@ -195,7 +195,7 @@ async fn the_largest_user_data_is_no_failure() {
 async fn a_document_without_end_is_not_blamed_on_a_network_policy() {
     let mut document = document(&[]).to_string();
     write!(document, "{}", " ".repeat(1024 * 1024)).unwrap();
-    let Outcome::Failed { error, hint } = ask("digital-ocean", document).await else {
+    let Outcome::Failed { error, hint, .. } = ask("digital-ocean", document).await else {
         panic!("it is too long")
     };
     assert_eq!(

@@ -86,7 +86,7 @@ pub(crate) async fn outcome(collector: &'static Collector, host: HostRoot) -> Ou
 }
 
 pub(crate) async fn run(collector: &'static Collector, cx: Context) -> Outcome {
-    let runner = Runner { collect_budget: Duration::from_mins(1) };
+    let mut runner = Runner::new(Duration::from_mins(1));
     runner.run(&Selection::of(collector), Arc::new(cx)).await.entries()[0].outcome.clone()
 }
 

@@ -65,6 +65,12 @@ impl Context {
         Self { resolver, ..self }
     }
 
+    /// The same world, looked at anew: what was read of the host is forgotten.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { host: self.host.afresh(), ..self.clone() }
+    }
+
     /// What one collector is handed: the paths, variables and networks that it declares.
     #[must_use]
     pub fn restricted_to(&self, collector: &Collector) -> Self {

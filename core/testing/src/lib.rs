@@ -49,7 +49,7 @@ pub async fn outcome(collector: &'static Collector, cx: Context) -> Outcome {
 }
 
 async fn entry(collector: &'static Collector, cx: Context) -> Entry {
-    let runner = Runner { collect_budget: Duration::from_mins(1) };
+    let mut runner = Runner::new(Duration::from_mins(1));
     let report = runner.run(&Selection::of(collector), Arc::new(cx)).await;
     let [entry] = report.entries() else { unreachable!("one collector was selected") };
     entry.clone()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use node_annotator_core::plan::{Difference, KeyKind};
-use node_annotator_core::report::TimeLimit;
+use node_annotator_core::report::{FailureKind, TimeLimit};
 use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, Prefix, Report};
 use proptest::collection::btree_map;
 use proptest::option;
@@ -43,7 +43,7 @@ fn facts_are_set_with_their_label_and_what_was_before_is_deleted() {
                 "k8s.haim.dev/value.gone": null,
                 "k8s.haim.dev/value.error": null,
             },
-            "labels": { "k8s.haim.dev/value": "saved" },
+            "labels": { "k8s.haim.dev/value": "saved", "k8s.haim.dev/value.failed": null },
         }})
     );
     let less = patch(Outcome::Collected(Facts::new("42")), &DoneMark::Saved);
@@ -61,7 +61,7 @@ fn not_applicable_is_done_and_deletes_every_fact() {
                 "k8s.haim.dev/value.gone": null,
                 "k8s.haim.dev/value.error": null,
             },
-            "labels": { "k8s.haim.dev/value": "saved" },
+            "labels": { "k8s.haim.dev/value": "saved", "k8s.haim.dev/value.failed": null },
         }})
     );
 }
@@ -69,7 +69,14 @@ fn not_applicable_is_done_and_deletes_every_fact() {
 #[test]
 fn whatever_failed_sets_its_error_and_touches_nothing_else() {
     let failures = [
-        (Outcome::Failed { error: "no".to_owned(), hint: Some("try".to_owned()) }, "no"),
+        (
+            Outcome::Failed {
+                error: "no".to_owned(),
+                hint: Some("try".to_owned()),
+                kind: FailureKind::Passing,
+            },
+            "no",
+        ),
         (timed_out(), "timed out after 10s"),
         (Outcome::Panicked("ouch".to_owned()), "panicked: ouch"),
     ];
@@ -77,6 +84,21 @@ fn whatever_failed_sets_its_error_and_touches_nothing_else() {
         let expected = json!({ "metadata": { "annotations": { "k8s.haim.dev/value.error": error } } });
         assert_eq!(patch(outcome, &DoneMark::Saved), expected, "no labels at all, so that none is deleted");
     }
+}
+
+#[test]
+fn what_is_given_up_says_so_beside_its_error_and_is_not_done() {
+    let plan = Plan::new(&report([(&VALUE, timed_out())]), &Prefix::default(), &DoneMark::Saved);
+    let plan = plan.giving_up([&VALUE], &Prefix::default(), &DoneMark::Saved);
+    let expected = json!({ "metadata": {
+        "annotations": { "k8s.haim.dev/value.error": "timed out after 10s" },
+        "labels": { "k8s.haim.dev/value.failed": "saved" },
+    }});
+    assert_eq!(plan.patch(), expected);
+    let mark = DoneMark::Generation("2026-11".parse().unwrap());
+    let plan = Plan::new(&report([(&VALUE, timed_out())]), &Prefix::default(), &mark);
+    let plan = plan.giving_up([&VALUE], &Prefix::default(), &mark);
+    assert_eq!(plan.labels()["k8s.haim.dev/value.failed"].as_deref(), Some("2026-11"));
 }
 
 #[test]
@@ -91,7 +113,8 @@ fn one_failure_leaves_the_others_done() {
     let report =
         report([(&VALUE, collected()), (&ASK, timed_out()), (&ABSENT, Outcome::not_applicable("none"))]);
     let plan = Plan::new(&report, &"facts.example".parse().unwrap(), &DoneMark::Saved);
-    let labels: Vec<_> = plan.labels().keys().map(String::as_str).collect();
+    let set = plan.labels().iter().filter(|(_, value)| value.is_some());
+    let labels: Vec<_> = set.map(|(key, _)| key.as_str()).collect();
     assert_eq!(labels, ["facts.example/absent", "facts.example/value"]);
     assert_eq!(plan.annotations()["facts.example/value"].as_deref(), Some("42"));
     assert!(!plan.annotations().contains_key("facts.example/ask"));
@@ -146,12 +169,22 @@ proptest! {
     }
 
     #[test]
-    fn the_label_is_set_if_and_only_if_the_collector_is_done((report, prefix, mark) in runs()) {
+    fn the_label_is_set_if_and_only_if_the_collector_is_done(
+        ((report, prefix, mark), given_up) in (runs(), any::<[bool; 4]>())
+    ) {
+        let value = || Some(mark.label_value().to_owned());
         let done = report.entries().iter().filter(|entry| entry.outcome.is_done());
-        let labels: BTreeMap<_, _> = done
-            .map(|entry| (prefix.done(entry.collector.name), Some(mark.label_value().to_owned())))
+        let mut labels: BTreeMap<_, _> = done
+            .flat_map(|entry| {
+                let name = entry.collector.name;
+                [(prefix.done(name), value()), (prefix.failed(name), None)]
+            })
             .collect();
-        let plan = Plan::new(&report, &prefix, &mark);
+        let failures = report.failures().map(|entry| entry.collector).zip(given_up);
+        let given_up: Vec<_> =
+            failures.filter_map(|(collector, given_up)| given_up.then_some(collector)).collect();
+        labels.extend(given_up.iter().map(|collector| (prefix.failed(collector.name), value())));
+        let plan = Plan::new(&report, &prefix, &mark).giving_up(given_up, &prefix, &mark);
         prop_assert_eq!(plan.labels(), &labels);
     }
 
@@ -220,7 +253,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         3 => (text(), option::of(text()))
             .prop_map(|(primary, extra)| Outcome::Collected(Facts::new(primary).with_some(&EXTRA, extra))),
         1 => text().prop_map(|reason| Outcome::not_applicable(&reason)),
-        1 => text().prop_map(|error| Outcome::Failed { error, hint: None }),
+        1 => text().prop_map(|error| Outcome::Failed { error, hint: None, kind: FailureKind::Passing }),
         1 => Just(timed_out()),
         1 => text().prop_map(Outcome::Panicked),
     ]

@@ -25,7 +25,7 @@ fn collectors_beyond_the_total_fail_and_those_that_still_fit_do_not() {
         entry(&ASK, of_size(11)),
         entry(&FAIL, of_size(10)),
     ])
-    .bounded();
+    .bounded(0);
     let words: Vec<_> = report.entries().iter().map(|entry| entry.outcome.as_str()).collect();
     assert_eq!(words, ["collected", "failed", "collected", "failed"]);
     let too_long = &report.entries()[1].outcome;

@@ -1,13 +1,17 @@
 //! Collectors that behave and collectors that do not, on a paused clock where no thread has to be kept waiting.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use node_annotator_core::context::HttpError;
+use node_annotator_core::fact::{MAX_RUN_BYTES, MAX_VALUE_BYTES};
 use node_annotator_core::facts::UNDECLARED as UNDECLARED_FACT;
-use node_annotator_core::report::TimeLimit;
-use node_annotator_core::{Collector, Context, Entry, Facts, Outcome, Report, Runner};
+use node_annotator_core::report::{FailureKind, TimeLimit};
+use node_annotator_core::{
+    Collect, Collector, Context, Entry, Fact, Facts, Outcome, Report, Runner, Stability, Topic,
+};
 use tokio::time::Instant;
 
 use crate::fakes::{self, Reply};
@@ -22,7 +26,7 @@ use crate::fakes::{
 const BUDGET: Duration = Duration::from_mins(1);
 
 async fn run_within(budget: Duration, collectors: &[&'static Collector], cx: Context) -> Report {
-    Runner { collect_budget: budget }.run(&fakes::select(collectors), Arc::new(cx)).await
+    Runner::new(budget).run(&fakes::select(collectors), Arc::new(cx)).await
 }
 
 async fn run(collectors: &[&'static Collector]) -> Report {
@@ -44,7 +48,11 @@ fn collected() -> Outcome {
 }
 
 fn failed(error: &str) -> Outcome {
-    Outcome::Failed { error: error.to_owned(), hint: None }
+    Outcome::Failed { error: error.to_owned(), hint: None, kind: FailureKind::Passing }
+}
+
+fn lasting(error: &str) -> Outcome {
+    Outcome::Failed { error: error.to_owned(), hint: None, kind: FailureKind::Lasting }
 }
 
 fn timed_out(collector: &Collector) -> Outcome {
@@ -61,6 +69,7 @@ async fn whatever_a_collector_says_ends_as_its_outcome() {
     let on_fire = Outcome::Failed {
         error: "cannot read: disk on fire".to_owned(),
         hint: Some("call the fire brigade".to_owned()),
+        kind: FailureKind::Passing,
     };
     assert_eq!(
         outcomes(&report),
@@ -146,7 +155,7 @@ async fn what_contradicts_the_declaration_is_not_published() {
     assert_eq!(
         outcomes(&report),
         [
-            ("empty", failed("the primary fact is empty")),
+            ("empty", lasting("the primary fact is empty")),
             ("undeclared", Outcome::Collected(Facts::new("42").without(&SURPRISE, UNDECLARED_FACT))),
         ]
     );
@@ -171,7 +180,8 @@ async fn what_does_not_pass_is_given_up_with_what_was_said() {
 #[tokio::test(start_paused = true)]
 async fn what_will_not_pass_is_not_tried_again() {
     let entry = ask([Reply::Error(HttpError::TooLong { limit: 5 })]).await;
-    assert_eq!(entry.outcome, failed("the answer is longer than 5 bytes"));
+    let error = "the answer is longer than 5 bytes".to_owned();
+    assert_eq!(entry.outcome, Outcome::Failed { error, hint: None, kind: FailureKind::Malformed });
     assert_eq!(entry.attempts, 1);
 }
 
@@ -228,6 +238,86 @@ fn a_read_that_never_returns_does_not_hold_up_the_run() {
             ("value-file", collected())
         ]
     );
+}
+
+static STARTS: AtomicU32 = AtomicU32::new(0);
+static ASYNC_STARTS: AtomicU32 = AtomicU32::new(0);
+static LET_GO: AtomicBool = AtomicBool::new(false);
+
+fn read_until_let_go() {
+    while !LET_GO.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+static HANGING: Collector = fakes::fake(
+    "hanging",
+    Collect::Blocking(|_| {
+        STARTS.fetch_add(1, Ordering::Relaxed);
+        read_until_let_go();
+        Ok(Facts::new("42").into())
+    }),
+)
+.timeout(Duration::from_millis(50));
+
+static HANGING_TASK: Collector = fakes::fake(
+    "hanging-task",
+    Collect::Async(|cx| {
+        Box::pin(async {
+            ASYNC_STARTS.fetch_add(1, Ordering::Relaxed);
+            cx.host.blocking(|_| read_until_let_go()).await;
+            Ok(Facts::new("42").into())
+        })
+    }),
+)
+.timeout(Duration::from_millis(50));
+
+/// Each would take a thread more.
+#[tokio::test]
+async fn what_still_hangs_is_not_started_again_until_it_has_ended() {
+    let mut runner = Runner::new(BUDGET);
+    let selection = fakes::select(&[&HANGING, &HANGING_TASK]);
+    let cx = Arc::new(fakes::offline());
+    for _ in 0..20 {
+        let report = runner.run(&selection, Arc::clone(&cx)).await;
+        let expected = [("hanging", timed_out(&HANGING)), ("hanging-task", timed_out(&HANGING_TASK))];
+        assert_eq!(outcomes(&report), expected);
+    }
+    let starts = || (STARTS.load(Ordering::Relaxed), ASYNC_STARTS.load(Ordering::Relaxed));
+    assert_eq!(starts(), (1, 1));
+    LET_GO.store(true, Ordering::Relaxed);
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut remaining = selection;
+    loop {
+        let report = runner.run(&remaining, Arc::clone(&cx)).await;
+        let failed: Vec<_> = report.failures().map(|entry| entry.collector.name).collect();
+        match remaining.only(|collector| failed.contains(&collector.name)) {
+            None => break,
+            Some(rest) => remaining = rest,
+        }
+        assert!(Instant::now() < until, "{report:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(starts(), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_tries_of_a_run_together_are_bounded() {
+    const TEXT: Fact = Fact::primary("A text", "x", Stability::Immutable).max_bytes(MAX_VALUE_BYTES);
+    let large = |number: usize| -> &'static Collector {
+        let collect = Collect::Blocking(|_| Ok(Facts::new("x".repeat(MAX_VALUE_BYTES)).into()));
+        let name = format!("large-{number:02}").leak();
+        Box::leak(Box::new(Collector::new(name, Topic::Other("fakes"), "Large", const { &[TEXT] }, collect)))
+    };
+    // One more than there is room for.
+    let collectors: Vec<_> = (0..=MAX_RUN_BYTES / MAX_VALUE_BYTES).map(large).collect();
+    let mut runner = Runner::new(BUDGET);
+    let cx = Arc::new(fakes::offline());
+    let first = runner.run(&fakes::select(&collectors), Arc::clone(&cx)).await;
+    let failed: Vec<_> = first.failures().map(|entry| entry.collector).collect();
+    assert_eq!(failed.len(), 1, "{first:?}");
+    let again = runner.run(&fakes::select(&failed), cx).await;
+    assert_eq!(again.failures().next().unwrap().outcome.failure(), Some(FailureKind::Lasting));
 }
 
 /// One more than the threads that collectors share.

@@ -9,7 +9,7 @@ use node_annotator_core::{Collector, DoneMark, Prefix};
 /// The keys of all collectors of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// The labels, each with its one value.
+    /// The labels, each with its one value: of each collector the done label and the failed label.
     pub labels: BTreeMap<String, String>,
     /// The annotations, each with the most bytes that its value has; `None` for those that are only deleted any more.
     pub annotations: BTreeMap<String, Option<usize>>,
@@ -23,7 +23,9 @@ impl Keys {
         let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
         let (mut facts_bytes, mut errors_bytes) = (0, 0);
         for Collector { name, facts, retired, .. } in collectors {
-            labels.insert(prefix.done(name), mark.label_value().to_owned());
+            for label in [prefix.done(name), prefix.failed(name)] {
+                labels.insert(label, mark.label_value().to_owned());
+            }
             for fact in *retired {
                 annotations.insert(prefix.fact(name, Some(fact)), None);
             }

@@ -21,6 +21,8 @@ pub struct Rule {
 pub fn rules(scope: &Scope) -> Vec<Rule> {
     let prefix = &scope.prefix;
     let keys = scope.keys();
+    let failed = failed_end(prefix);
+    let done_of_k = format!("k.substring(0, size(k) - {})", failed.len());
     let rule = |id, expression: &str, message: &str| Rule {
         id,
         expression: expression.to_owned(),
@@ -54,10 +56,21 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
             "labels",
             "variables.setLabels.all(k, k in variables.labels && variables.newLabels[k] == variables.labels[k])",
             &format!(
-                "of labels only `{prefix}/<collector>` may be set, for the collectors and to the values that were installed"
+                "of labels only `{prefix}/<collector>` and `{prefix}/<collector>{failed}` may be set, for the collectors and to \
+                 the values that were installed"
             ),
         ),
-        rule("labels-kept", "size(variables.removedLabels) == 0", "no label may be removed"),
+        rule(
+            "labels-kept",
+            &format!(
+                "variables.removedLabels.all(k, k.endsWith('{failed}'))\n\
+                 && variables.removedLabels.all(k, k in variables.labels)\n\
+                 && variables.removedLabels.all(k, variables.newLabels[?{done_of_k}] == variables.labels[?{done_of_k}])"
+            ),
+            &format!(
+                "no label may be removed but `{prefix}/<collector>{failed}` where the collector is done"
+            ),
+        ),
         rule(
             "annotations",
             "variables.setAnnotations.all(k, k in variables.annotations\n\
@@ -85,7 +98,8 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
     rules.extend([
         rule(
             "managed-fields",
-            "size(variables.setLabels) + size(variables.setAnnotations) + size(variables.removedAnnotations) > 0\n\
+            "size(variables.setLabels) + size(variables.removedLabels) > 0\n\
+             || size(variables.setAnnotations) + size(variables.removedAnnotations) > 0\n\
              || variables.newManagers == variables.oldManagers",
             "managed fields change with the fields that they tell of, and not alone",
         ),
@@ -106,23 +120,30 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
 
 /// Bounds how fast a Node is written, by the time at which the API server has noted the last write of ours.
 ///
-/// Done labels come as they come: a token sets each of them once, since it cannot take them away again. A write that only takes
+/// Done labels come as they come: a token sets each of them once, since it cannot take them away again. It can take a failed label
+/// away where the collector is done, so that one counts when it is set. A write that only takes
 /// away is not noted. Of these a run makes one, for an error that is over beside a done label, and it leaves no other such error: each
 /// takes a write that sets an error before it. Where somebody has cleared the record, nothing is noted and nothing can be held.
 fn rate(prefix: &Prefix) -> String {
     // The grammar of keys has the error's after the collector's own.
     let error = prefix.error("x").replace(&prefix.done("x"), "");
+    let failed = failed_end(prefix);
     format!(
         "\
-size(variables.setLabels) > 0
-|| size(variables.setAnnotations) + size(variables.removedAnnotations) == 0
+variables.setLabels.exists(k, !k.endsWith('{failed}'))
+|| size(variables.setLabels) + size(variables.setAnnotations) + size(variables.removedAnnotations) == 0
 || size(variables.newManagers) == 0
 || variables.newOurs.exists(new, variables.oldOurs.all(old, !has(old.time)
   || timestamp(new.time) - timestamp(old.time) >= duration('{SECONDS_BETWEEN_WRITES}s')))
-|| (size(variables.setAnnotations) == 0 && size(variables.newOurs) >= size(variables.oldOurs)
+|| (size(variables.setLabels) + size(variables.setAnnotations) == 0 && size(variables.newOurs) >= size(variables.oldOurs)
   && variables.removedAnnotations.all(k, k.endsWith('{error}'))
   && !variables.labels.exists(k, k in variables.newLabels && k + '{error}' in variables.newAnnotations))"
     )
+}
+
+/// What the key of a failed label has behind that of the done label.
+fn failed_end(prefix: &Prefix) -> String {
+    prefix.failed("x").replace(&prefix.done("x"), "")
 }
 
 /// The API server notes whole seconds.

@@ -9,7 +9,7 @@ use node_annotator_core::{
     CollectError, Collector, DoneMark, Entry, Facts, HostPath, Need, Outcome, Plan, Prefix, Report, Selection,
 };
 use node_annotator_deploy::{Layout, Manifests, Object, Settings, Workload};
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -53,18 +53,25 @@ fn holds(NodeSelectorRequirement { key, operator, values }: &NodeSelectorRequire
     }
 }
 
-/// A run on a node: which collectors it had, which of them failed, and the mark it left.
+/// A run on a node: which collectors it had, how each ended, and the mark it left.
 #[derive(Debug, Clone)]
 struct Run {
-    collectors: BTreeMap<&'static str, bool>,
+    collectors: BTreeMap<&'static str, End>,
     mark: DoneMark,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    Failed,
+    GivenUp,
 }
 
 impl Run {
     fn plan(&self, all: &[&'static Collector], prefix: &Prefix) -> Plan {
         let entry = |collector: &&'static Collector| {
-            let succeeds = *self.collectors.get(collector.name)?;
-            let outcome = if !succeeds {
+            let end = *self.collectors.get(collector.name)?;
+            let outcome = if end != End::Done {
                 Outcome::failed(&CollectError::new("no luck"))
             } else if collector.name.len().is_multiple_of(2) {
                 Outcome::Collected(Facts::new("value").with(&MORE, "value"))
@@ -73,7 +80,9 @@ impl Run {
             };
             Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
         };
+        let given_up = all.iter().filter(|it| self.collectors.get(it.name) == Some(&End::GivenUp)).copied();
         Plan::new(&Report::new(all.iter().filter_map(entry).collect()), prefix, &self.mark)
+            .giving_up(given_up, prefix, &self.mark)
     }
 }
 
@@ -191,16 +200,9 @@ fn prefix() -> impl Strategy<Value = Prefix> {
 fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>, Traits)> {
     (collectors(), prefix()).prop_flat_map(|(all, prefix)| {
         let names: Vec<&'static str> = all.iter().map(|collector| collector.name).collect();
-        let run = (subsequence(names, 0..=all.len()), btree_set(0..all.len(), 0..3), mark()).prop_map(
-            |(ran, failed, mark)| Run {
-                collectors: ran
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, name)| (name, !failed.contains(&index)))
-                    .collect(),
-                mark,
-            },
-        );
+        let ends = vec(select(vec![End::Done, End::Done, End::Failed, End::GivenUp]), all.len());
+        let run = (subsequence(names, 0..=all.len()), ends, mark())
+            .prop_map(|(ran, ends, mark)| Run { collectors: ran.into_iter().zip(ends).collect(), mark });
         let settings = (
             subsequence(all.clone(), 1..=all.len()),
             mark(),
@@ -231,12 +233,21 @@ fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>,
 
 /// Whether the last success of a collector, if there was one, counts under the settings' mark.
 fn is_done(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
-    let success = |run: &&Run| run.collectors.get(collector) == Some(&true);
+    let success = |run: &&Run| run.collectors.get(collector) == Some(&End::Done);
     match (runs.iter().rfind(success), mark) {
         (None, _) => false,
         (Some(_), DoneMark::Saved) => true,
         (Some(run), generation) => run.mark == *generation,
     }
+}
+
+/// Whether a collector was given up under the settings' mark, with neither a success nor another mark since.
+fn is_given_up(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
+    let last = runs.iter().rev().find_map(|run| match run.collectors.get(collector)? {
+        End::Failed => None,
+        end => Some((*end, &run.mark)),
+    });
+    last == Some((End::GivenUp, mark))
 }
 
 proptest! {
@@ -260,7 +271,10 @@ proptest! {
             let missing = workload
                 .collectors()
                 .iter()
-                .any(|collector| !is_done(collector.name, &runs, &settings.mark));
+                .any(|collector| {
+                    let name = collector.name;
+                    !is_done(name, &runs, &settings.mark) && !is_given_up(name, &runs, &settings.mark)
+                });
             prop_assert_eq!(
                 wants_pod(daemon_set, &node),
                 missing && !traits.excluded(&settings),
@@ -319,8 +333,9 @@ proptest! {
         }
         for daemon_set in manifests.daemon_sets() {
             for term in terms(daemon_set) {
-                let first = &term.match_expressions.as_ref().unwrap()[0];
-                prop_assert!(labels.contains(&first.key), "{} is waited for and not allowed", first.key);
+                for waited_for in &term.match_expressions.as_ref().unwrap()[..2] {
+                    prop_assert!(labels.contains(&waited_for.key), "{} is not allowed", waited_for.key);
+                }
             }
             let args = pod(daemon_set).containers[0].args.as_ref().unwrap();
             let prefix = format!("--prefix={}", settings.prefix);

@@ -30,6 +30,7 @@ proptest! {
     #[test]
     fn every_plan_is_within_the_keys_and_every_key_is_in_a_plan(
         outcomes in proptest::collection::vec(outcome(), FAKES.len()),
+        given_up in proptest::collection::vec(any::<bool>(), FAKES.len()),
         generation in proptest::option::of("[a-z]{1,10}"),
     ) {
         let mark = match generation.map(|text| text.parse()) {
@@ -43,7 +44,14 @@ proptest! {
         };
         let report = Report::new(FAKES.into_iter().zip(outcomes).map(entry).collect());
         let done = report.failures().next().is_none();
-        let plan = Plan::new(&report, &settings.prefix, &settings.mark);
+        let failures = report.failures().map(|entry| entry.collector).zip(given_up);
+        let given_up: Vec<_> =
+            failures.filter_map(|(collector, given_up)| given_up.then_some(collector)).collect();
+        let plan = Plan::new(&report, &settings.prefix, &settings.mark).giving_up(
+            given_up.iter().copied(),
+            &settings.prefix,
+            &settings.mark,
+        );
         let mut bytes = 0;
         for (key, value) in plan.annotations() {
             let bound = keys.annotations.get(key).expect(key);
@@ -54,7 +62,15 @@ proptest! {
         }
         prop_assert!(bytes <= keys.max_bytes);
         for (key, value) in plan.labels() {
-            prop_assert_eq!(value.as_ref(), keys.labels.get(key), "{}", key);
+            let allowed = keys.labels.get(key).expect(key);
+            match value {
+                Some(value) => prop_assert_eq!(value, allowed, "{}", key),
+                None => prop_assert!(settings.prefix.is_failed(key), "{key} is taken away"),
+            }
+        }
+        for collector in given_up {
+            let key = settings.prefix.failed(collector.name);
+            prop_assert_eq!(plan.labels()[&key].as_ref(), keys.labels.get(&key), "{}", key);
         }
         if done {
             prop_assert_eq!(plan.annotations().keys().collect::<Vec<_>>(), keys.annotations.keys().collect::<Vec<_>>());

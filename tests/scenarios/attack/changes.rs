@@ -7,11 +7,11 @@ use super::refusals::{
     ANNOTATIONS, ANNOTATIONS_KEPT, CLAIMS, CONFLICT, CONFLICT_WITH_RUN, LABELS, LABELS_KEPT, OWN_NODE,
     OWNERSHIP, SPEC, TOO_SOON,
 };
-use super::stage::{POD, POD_BUSY, POD_OPTED_OUT};
+use super::stage::{POD, POD_BUSY, POD_GIVEN_UP, POD_OPTED_OUT};
 use crate::support::key;
 
 pub(super) fn cases() -> Vec<Case> {
-    [changes(), as_a_run_writes(), of_those_who_apply(), removals()].concat()
+    [changes(), as_a_run_writes(), given_up(), of_those_who_apply(), removals()].concat()
 }
 
 pub(super) fn label(name: &str, value: &str) -> Value {
@@ -76,6 +76,8 @@ fn changes() -> Vec<Case> {
         ("opting out", "n1", label(&key("opt-out"), "yes"), refused(LABELS)),
         ("opting out without a value", "n1", label(&key("opt-out"), ""), refused(LABELS)),
         ("the done label of no collector", "n1", label(&key("forged"), "saved"), refused(LABELS)),
+        ("the failed label of no collector", "n1", label(&key("forged.failed"), "saved"), refused(LABELS)),
+        ("a failed label that was not installed", "n1", label(&key("kernel.failed"), "2"), refused(LABELS)),
         ("a fact of no collector", "n1", annotation(&key("forged"), "x"), refused(ANNOTATIONS)),
         (
             "a fact that no collector declares",
@@ -162,6 +164,48 @@ fn as_a_run_writes() -> Vec<Case> {
     let unchanged = Expected::Done(|before, after| before == after);
     cases.extend(in_types(&PatchType::PATCHES, POD_BUSY, ("the same again", "busy", &same), unchanged));
     cases
+}
+
+/// What a run writes that gives up, and the run after it.
+fn given_up() -> Vec<Case> {
+    let refused = |says| Expected::Refused(422, says);
+    let giving_up = json!({"metadata": {
+        "labels": {key("kernel.failed"): "saved"}, "annotations": {key("kernel.error"): "no luck"},
+    }});
+    let gave_up = |_: &Value, after: &Value| after["metadata"]["labels"][key("kernel.failed")] == "saved";
+    let done = json!({"metadata": {"labels": {key("kernel"): "saved", key("kernel.failed"): null}}});
+    let is_done = |_: &Value, after: &Value| {
+        let labels = &after["metadata"]["labels"];
+        labels[key("kernel")] == "saved" && labels[key("kernel.failed")].is_null()
+    };
+    let away = json!({"metadata": {"labels": {key("kernel.failed"): null}}});
+    let with_another =
+        json!({"metadata": {"labels": {key("cpu-model"): "saved", key("kernel.failed"): null}}});
+    let of_others = json!({"metadata": {"labels": {"example.com/check.failed": null}}});
+    let rows = [
+        ("giving up", POD, "n1", giving_up, Expected::Done(gave_up)),
+        (
+            "giving up a moment after a write",
+            POD_BUSY,
+            "busy",
+            label(&key("kernel.failed"), "saved"),
+            refused(TOO_SOON),
+        ),
+        ("what is done after it was given up", POD_GIVEN_UP, "given-up", done, Expected::Done(is_done)),
+        (
+            "a failed label away, so that the run comes again",
+            POD_GIVEN_UP,
+            "given-up",
+            away,
+            refused(LABELS_KEPT),
+        ),
+        ("the same beside another done label", POD_GIVEN_UP, "given-up", with_another, refused(LABELS_KEPT)),
+        ("a label of others away that ends as ours", POD, "n1", of_others, refused(LABELS_KEPT)),
+    ];
+    let cases = rows.into_iter().flat_map(|(what, who, node, change, expected)| {
+        in_types(&PatchType::PATCHES, who, (what, node, &change), expected)
+    });
+    cases.collect()
 }
 
 /// What somebody has applied, the server protects from those who apply without force.

@@ -45,7 +45,8 @@ async fn what_a_plan_can_contain_passes_and_nothing_beside_it() -> Result<()> {
         wait_until_in_force(&thief, &name, version).await?;
         for _ in 0..RUNS {
             let outcomes = draw(&mut random, vec(outcome(), scope.collectors.len()));
-            let plan = plan(&scope, outcomes);
+            let given_up = draw(&mut random, vec(any::<bool>(), scope.collectors.len()));
+            let plan = plan(&scope, outcomes, &given_up);
             let between = draw(&mut random, select(&BETWEEN[..]));
             attempts += try_plan(&cluster, &thief, &name, &scope, &plan, between)
                 .await
@@ -79,18 +80,21 @@ async fn install(cluster: &Cluster, settings: &Settings, version: usize) -> Resu
 enum Between {
     Nothing,
     LabelsAway,
+    GivenUp,
     FactsByHand,
     KeysOfNobody,
     RecordCleared,
 }
 
 /// A cleared record stays so: the API server keeps none for such a node.
-const BETWEEN: [Between; 10] = [
+const BETWEEN: [Between; 12] = [
     Between::Nothing,
     Between::Nothing,
     Between::LabelsAway,
     Between::LabelsAway,
     Between::LabelsAway,
+    Between::GivenUp,
+    Between::GivenUp,
     Between::FactsByHand,
     Between::FactsByHand,
     Between::KeysOfNobody,
@@ -105,6 +109,11 @@ impl Between {
             Self::Nothing => json!({}),
             Self::LabelsAway => {
                 let labels = labels.keys().map(|key| (key.clone(), Value::Null));
+                json!({"metadata": {"labels": labels.collect::<serde_json::Map<_, _>>()}})
+            }
+            Self::GivenUp => {
+                let labels = labels.into_iter().filter(|(key, _)| scope.prefix.is_failed(key));
+                let labels = labels.map(|(key, value)| (key, json!(value)));
                 json!({"metadata": {"labels": labels.collect::<serde_json::Map<_, _>>()}})
             }
             Self::FactsByHand => {
@@ -187,7 +196,7 @@ async fn try_plan(
         "the same again changes something"
     );
     let recorded = again.metadata.managed_fields.is_some_and(|list| !list.is_empty());
-    if recorded && !changes_nothing(&before, plan) {
+    if recorded && sets_something(&before, plan) {
         let key = scope.prefix.error(scope.collectors[0].name);
         let answer = send(&json!({"metadata": {"annotations": {key: "at once"}}}), true).await?;
         ensure!(answer.message.contains(TOO_SOON), "another change at once: {answer}");
@@ -213,6 +222,15 @@ async fn make_old(cluster: &Cluster, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What only takes away is not noted.
+fn sets_something(before: &Value, plan: &Plan) -> bool {
+    let sets = |map: &str, changes: &node_annotator_core::plan::Changes| {
+        let set = changes.iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
+        set.into_iter().any(|(key, value)| before["metadata"][map][key] != value)
+    };
+    sets("labels", plan.labels()) || sets("annotations", plan.annotations())
+}
+
 fn changes_nothing(before: &Value, plan: &Plan) -> bool {
     let same = |map: &str, changes: &node_annotator_core::plan::Changes| {
         changes.iter().all(|(key, value)| before["metadata"][map][key].as_str() == value.as_deref())
@@ -223,10 +241,9 @@ fn changes_nothing(before: &Value, plan: &Plan) -> bool {
 /// What the rate limit does not let through, since the API server notes no time: see there.
 fn only_takes_facts_away(before: &Value, plan: &Plan, scope: &Scope) -> bool {
     let now = |key: &str| before["metadata"]["annotations"][key].as_str();
-    let labels = plan
-        .labels()
-        .iter()
-        .all(|(key, value)| before["metadata"]["labels"][key].as_str() == value.as_deref());
+    let labels = plan.labels().iter().all(|(key, value)| {
+        value.is_none() || before["metadata"]["labels"][key].as_str() == value.as_deref()
+    });
     let sets = plan.annotations().iter().any(|(key, value)| value.is_some() && now(key) != value.as_deref());
     let errors: Vec<_> =
         scope.collectors.iter().map(|collector| scope.prefix.error(collector.name)).collect();
@@ -260,7 +277,16 @@ fn mutations(before: &Value, honest: &Value, scope: &Scope) -> Vec<(String, Valu
         let other = format!("{value}x");
         and(format!("another value of {key}"), &["metadata", "labels", key], json!(other));
     }
-    for key in before["metadata"]["labels"].as_object().into_iter().flat_map(|map| map.keys()).take(12) {
+    // What is done is not given up any more: nobody minds who takes that away.
+    let may_go = |key: &str| {
+        scope.collectors.iter().any(|collector| {
+            let done = prefix.done(collector.name);
+            let now = honest["metadata"]["labels"].get(&done).unwrap_or(&before["metadata"]["labels"][&done]);
+            key == prefix.failed(collector.name) && *now == *labels[&done]
+        })
+    };
+    let present = before["metadata"]["labels"].as_object().into_iter().flat_map(|map| map.keys());
+    for key in present.filter(|key| !may_go(key)).take(12) {
         and(format!("the label {key} away"), &["metadata", "labels", key], Value::Null);
     }
     for (key, bound) in &annotations {
@@ -300,7 +326,7 @@ fn without_nulls(patch: &Value) -> Value {
     }
 }
 
-fn plan(scope: &Scope, outcomes: Vec<Option<Outcome>>) -> Plan {
+fn plan(scope: &Scope, outcomes: Vec<Option<Outcome>>, given_up: &[bool]) -> Plan {
     let entry = |(collector, outcome): (&&'static Collector, Option<Outcome>)| {
         let outcome = match outcome? {
             // As the runner holds them to what is declared.
@@ -313,7 +339,9 @@ fn plan(scope: &Scope, outcomes: Vec<Option<Outcome>>) -> Plan {
         Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
     };
     let report = Report::new(scope.collectors.iter().zip(outcomes).filter_map(entry).collect());
-    Plan::new(&report, &scope.prefix, &scope.mark)
+    let failures = report.failures().map(|entry| entry.collector).zip(given_up);
+    let given_up = failures.filter_map(|(collector, given_up)| given_up.then_some(collector));
+    Plan::new(&report, &scope.prefix, &scope.mark).giving_up(given_up, &scope.prefix, &scope.mark)
 }
 
 /// Of one collector, or it has not run.

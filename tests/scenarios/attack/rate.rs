@@ -45,6 +45,11 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
         stage.cluster.label_node("n1", &key("kernel"), None).await?;
         allowed(&stage, &json!({"metadata": {"labels": {key("kernel"): "saved"}}})).await?;
     }
+    // A token can take a failed label away again, where the collector is done: so it does not come as it comes.
+    let failed = |value: Value| json!({"metadata": {"labels": {key("kernel.failed"): value}}});
+    send_in_time(&stage, &failed(json!("saved"))).await?;
+    allowed(&stage, &failed(Value::Null)).await?;
+    refused(&stage, &failed(json!("saved")), TOO_SOON).await?;
     the_record_cannot_be_forged(&stage).await?;
     a_stream_is_bounded(&stage).await
 }

@@ -6,8 +6,10 @@ pub(super) const OWN_NODE: &str =
     "only the Node that the pod runs on may be changed, with a token that is bound to the pod";
 pub(super) const SPEC: &str = "the Node's spec may not be changed: no taint, no cordon";
 pub(super) const OWNERSHIP: &str = "the Node's finalizers, owners and generated name may not be changed";
-pub(super) const LABELS: &str = "of labels only `k8s.haim.dev/<collector>` may be set";
-pub(super) const LABELS_KEPT: &str = "no label may be removed";
+pub(super) const LABELS: &str =
+    "of labels only `k8s.haim.dev/<collector>` and `k8s.haim.dev/<collector>.failed` may be set";
+pub(super) const LABELS_KEPT: &str =
+    "no label may be removed but `k8s.haim.dev/<collector>.failed` where the collector is done";
 pub(super) const ANNOTATIONS: &str =
     "of annotations only facts and errors of the installed collectors under `k8s.haim.dev/` may be set";
 pub(super) const ANNOTATIONS_KEPT: &str =

@@ -28,6 +28,8 @@ pub(super) const PRIVILEGED_POD: &str = "a privileged pod of ours on n1";
 pub(super) const POD_ELSEWHERE: &str = "a pod of ours on n2";
 /// Its node has the opt-out label.
 pub(super) const POD_OPTED_OUT: &str = "a pod of ours on the opted-out node";
+/// All collectors were given up on its node.
+pub(super) const POD_GIVEN_UP: &str = "a pod of ours on a node where everything was given up";
 /// Its node has more field managers than the API server keeps apart.
 pub(super) const POD_CROWDED: &str = "a pod of ours on the crowded node";
 /// By the record of its node a run has just written there, and will have for a long time.
@@ -124,6 +126,9 @@ impl Stage {
             support::add_settled(&cluster, machine(name)).await?;
         }
         support::add_settled(&cluster, machine("opted-out").label(&key("opt-out"), "yes")).await?;
+        let given_up = COLLECTORS.into_iter().map(|collector| key(&format!("{collector}.failed")));
+        let given_up = given_up.fold(machine("given-up"), |node, label| node.label(&label, "saved"));
+        support::add_settled(&cluster, given_up).await?;
         let mut stage = Self { cluster, attackers: BTreeMap::new() };
         stage.settle().await?;
 
@@ -138,6 +143,7 @@ impl Stage {
             (PRIVILEGED_POD, PRIVILEGED, "node-annotator", "n1"),
             (POD_ELSEWHERE, NAMESPACE, "node-annotator", "n2"),
             (POD_OPTED_OUT, NAMESPACE, "node-annotator", "opted-out"),
+            (POD_GIVEN_UP, NAMESPACE, "node-annotator", "given-up"),
             (POD_CROWDED, NAMESPACE, "node-annotator", "crowded"),
             (POD_BUSY, NAMESPACE, "node-annotator", "busy"),
             (POD_OF_OLD_NODE, NAMESPACE, "node-annotator", "replaced"),
@@ -244,7 +250,8 @@ impl Stage {
         let foreign = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {
-                "labels": {"example.com/pool": "gold"}, "annotations": {"example.com/owner": "team"},
+                "labels": {"example.com/pool": "gold", "example.com/check.failed": "no"},
+                "annotations": {"example.com/owner": "team"},
                 "finalizers": ["example.com/keep"], "ownerReferences": [owner],
             },
             "spec": {"taints": [{"key": "example.com/reserved", "value": "yes", "effect": "NoSchedule"}]},

@@ -1,68 +1,39 @@
-//! A collector that fails on a real node: who waits, who tells, and who repairs.
+//! A collector that fails on a real node: who waits, who tells, who repairs, and what is left once it is given up.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 use node_annotator_tests::metadata::{Answer, DIGITAL_OCEAN_PATH, MetadataServer};
 use node_annotator_tests::real_node::SERVICE_ADDRESS;
-use node_annotator_tests::wait;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::world::{NAMESPACE, World, key, restarts};
+use crate::world::{NAMESPACE, Watcher, World, key, restarts, set_name};
 
 const COLLECTOR: &str = "digital-ocean-anchor-ip";
+const URL: &str = "DIGITAL_OCEAN_METADATA_URL";
 const PORT: u16 = 8000;
 
-pub(crate) async fn a_failing_collector_backs_off_says_why_and_recovers(world: &mut World) -> Result<()> {
+pub(crate) async fn a_failing_collector_stays_says_why_and_recovers(world: &mut World) -> Result<()> {
     let metadata = MetadataServer::start(Answer::status(404, "")).await?;
     world.node.forward(PORT, metadata.address())?;
-    let url = format!("http://{SERVICE_ADDRESS}:{PORT}{DIGITAL_OCEAN_PATH}");
-    world.install_with(COLLECTOR, &[("DIGITAL_OCEAN_METADATA_URL", &url)]).await?;
+    let before = world.cluster().annotator_requests().await?.len();
+    world.install_with(COLLECTOR, &[(URL, &url())]).await?;
     let namespace = format!("--namespace={NAMESPACE}");
 
-    let start = Instant::now();
-    let mut seen = Vec::new();
-    let name = wait::until("two restarts", async || {
-        let pods = world.cluster().pods(NAMESPACE).await?;
-        let pod = pods.first().context("no pod")?;
-        if seen.last() != Some(&restarts(pod)) {
-            seen.push(restarts(pod));
-            println!("  restart {} seen after {:.1?}", restarts(pod), start.elapsed());
-        }
-        ensure!(restarts(pod) >= 2, "{} restarts", restarts(pod));
-        Ok(pod.name_any())
-    })
-    .await?;
-
-    // The kubelet waits longer each time.
-    wait::until("the back-off", async || {
-        let pod = world.pod_api().get(&name).await?;
-        let waiting = status(&pod)?.state.as_ref().and_then(|it| it.waiting.as_ref()).context("runs")?;
-        ensure!(waiting.reason.as_deref() == Some("CrashLoopBackOff"), "{waiting:?}");
-        Ok(())
-    })
-    .await?;
-    let pod = world.pod_api().get(&name).await?;
-    let ended = status(&pod)?.last_state.as_ref().and_then(|it| it.terminated.as_ref());
-    let ended = ended.context("has not ended")?;
-    assert_eq!(ended.exit_code, 3);
-    let message: Value = serde_json::from_str(ended.message.as_deref().unwrap_or_default())?;
-    let reason = message["failed"][COLLECTOR].as_str().context("no reason")?;
-    assert!(reason.contains("404"), "{message}");
-    let described = world.kubectl(&[&namespace, "describe", "pod", &name]).await?;
-    assert!(described.contains("Exit Code:    3") && described.contains("status 404"), "{described}");
-    // While a container takes the place of the last one there is no log of either.
-    wait::until("the log of the last run", async || {
-        let logs = world.kubectl(&[&namespace, "logs", &name, "--previous"]).await?;
-        ensure!(logs.contains("status 404"), "{logs}");
-        Ok(())
-    })
-    .await?;
-    println!("  termination message: {message}");
+    // One request in each try.
+    metadata.wait_for_requests(3).await?;
+    let pods = world.cluster().pods(NAMESPACE).await?;
+    let pod = pods.first().context("no pod")?;
+    assert_eq!(restarts(pod), 0, "{}", json!(pod.status));
+    assert!(status(pod)?.ready, "{}", json!(pod.status));
+    let name = pod.name_any();
+    let logs = world.kubectl(&[&namespace, "logs", &name]).await?;
+    assert!(logs.contains("status 404") && logs.contains("trying them again"), "{logs}");
     let node = world.own_node().await?;
     assert!(node.annotations()[&key("digital-ocean-anchor-ip.error")].contains("404"));
     assert!(!node.labels().contains_key(&key(COLLECTOR)));
+    assert_eq!(world.cluster().annotator_requests().await?.len(), before + 1, "failing again was written");
 
     // Nobody does anything but the metadata service.
     metadata.set(Answer::droplet("10.17.0.9"));
@@ -72,7 +43,39 @@ pub(crate) async fn a_failing_collector_backs_off_says_why_and_recovers(world: &
     let node = world.own_node().await?;
     assert_eq!(node.annotations()[&key(COLLECTOR)], "10.17.0.9");
     assert!(!node.annotations().contains_key(&key("digital-ocean-anchor-ip.error")));
+    assert_eq!(world.cluster().annotator_requests().await?.len(), before + 2);
     Ok(())
+}
+
+pub(crate) async fn the_pod_of_a_node_that_gave_up_goes_away(world: &mut World) -> Result<()> {
+    let metadata = MetadataServer::start(Answer::status(500, "")).await?;
+    world.node.forward(PORT, metadata.address())?;
+    let before = world.cluster().annotator_requests().await?.len();
+    let watcher = Watcher::start(world.pod_api());
+    world.install_with(COLLECTOR, &[(URL, &url()), ("NODE_ANNOTATOR_GIVE_UP_AFTER", "3s")]).await?;
+    world.wait_for_label("digital-ocean-anchor-ip.failed").await?;
+    world.cluster().wait_until_done(NAMESPACE, &set_name(COLLECTOR)).await?;
+    let patches = world.cluster().annotator_requests().await?.split_off(before);
+    let patch = patches.last().context("no PATCH")?;
+    let pod = &patch.user.extra["authentication.kubernetes.io/pod-name"][0];
+    let took = world.time_until_gone(patch, pod).await?;
+    println!("  {pod}: gone {took:.2?} after it gave up");
+    // A `DaemonSet` that brings its pod back does it at once, and a change makes its controller look again.
+    let set = format!("daemonset/{}", set_name(COLLECTOR));
+    let namespace = format!("--namespace={NAMESPACE}");
+    world.kubectl(&[&namespace, "set", "env", &set, "NODE_ANNOTATOR_GIVE_UP_AFTER=4s"]).await?;
+    world.cluster().wait_until_done(NAMESPACE, &set_name(COLLECTOR)).await?;
+    let seen = watcher.pods();
+    assert!(seen.values().all(|pod| restarts(pod) == 0), "{:?}", seen.keys());
+    assert!(world.cluster().pods(NAMESPACE).await?.is_empty());
+    let node = world.own_node().await?;
+    assert_eq!(node.labels()[&key("digital-ocean-anchor-ip.failed")], "saved");
+    assert!(!node.labels().contains_key(&key(COLLECTOR)));
+    Ok(())
+}
+
+fn url() -> String {
+    format!("http://{SERVICE_ADDRESS}:{PORT}{DIGITAL_OCEAN_PATH}")
 }
 
 fn status(pod: &Pod) -> Result<&ContainerStatus> {

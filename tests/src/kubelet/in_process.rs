@@ -33,7 +33,7 @@ impl Runtime for InProcess {
         };
         let (stopper, stop) = stop::channel();
         let run = tokio::spawn(async move {
-            let code = job.until_done(&stop, |_, _| Ok(())).await.unwrap_or(Code::Unexpected);
+            let code = job.until_done(&stop, |_| Ok(())).await.unwrap_or(Code::Unexpected);
             let _ = sender.send(ended(code));
         });
         let stopper = move |how| match how {

@@ -59,7 +59,7 @@ fn look(host: &HostRoot) -> Result<Report> {
     let selection = Selection::parse("all", &Registry::from_inventory()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let context = Arc::new(Context::offline(host.clone()));
-    let report = runtime.block_on(Runner { collect_budget: BUDGET }.run(&selection, context));
+    let report = runtime.block_on(Runner::new(BUDGET).run(&selection, context));
     // A thread whose read never returns is not waited for.
     runtime.shutdown_background();
     Ok(report)

@@ -13,6 +13,7 @@ mod answers;
 mod check;
 mod coverage;
 mod evidence;
+mod failures;
 mod lists;
 mod namespaces;
 mod overlap;

@@ -59,7 +59,8 @@ impl<'a> Claimant<'a> {
         let mut demands = BTreeMap::new();
         for requirement in requirements(pod) {
             let NodeSelectorRequirement { key, operator, values } = requirement;
-            if !key.starts_with(&prefix.key_start()) || *key == prefix.opt_out() {
+            let is_done_label = *key != prefix.opt_out() && !prefix.is_failed(key);
+            if !key.starts_with(&prefix.key_start()) || !is_done_label {
                 continue;
             }
             let demand = match operator.as_str() {
@@ -187,7 +188,10 @@ mod tests {
             Some(value) => json!({ "key": key, "operator": "NotIn", "values": [value] }),
             None => json!({ "key": key, "operator": "DoesNotExist" }),
         };
-        json!({ "matchExpressions": [done, { "key": "k8s.haim.dev/opt-out", "operator": "DoesNotExist" }] })
+        let given_up = json!({
+            "key": format!("{key}.failed"), "operator": "NotIn", "values": [generation.unwrap_or("saved")],
+        });
+        json!({ "matchExpressions": [done, given_up, { "key": "k8s.haim.dev/opt-out", "operator": "DoesNotExist" }] })
     }
 
     fn ours(name: &str, terms: &Value) -> DaemonSet {

@@ -55,13 +55,13 @@ async fn get(cx: &Context, url: &str) -> Result<Answer, CollectError> {
     match status {
         200 => Metadata::decode(&body).map(|metadata| Answer::Droplet(Box::new(metadata))).map_err(malformed),
         429 | 500..=599 => Err(refused(status).retryable()),
-        _ => Err(refused(status).with_hint(somebody_else())),
+        _ => Err(refused(status).with_hint(somebody_else()).malformed()),
     }
 }
 
 /// The failure of a document that is none of a Droplet.
 pub(crate) fn malformed(malformed: Malformed) -> CollectError {
-    CollectError::new("the answer is not the JSON of the metadata service").because(malformed)
+    CollectError::new("the answer is not the JSON of the metadata service").because(malformed).malformed()
 }
 
 fn no_answer(error: HttpError) -> CollectError {

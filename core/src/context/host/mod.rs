@@ -9,7 +9,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::fs::Dir;
 use rustix::io::Errno;
@@ -42,6 +42,8 @@ pub struct HostRoot {
     declared: Option<&'static [Need]>,
     /// A path that cannot be seen.
     hidden: Option<Arc<str>>,
+    /// Held by whatever reads for the one that it was handed to.
+    reader: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,12 @@ struct Host {
     roots: Roots,
     sandbox: OnceLock<Sandbox>,
     seen: Mutex<Seen>,
+}
+
+impl Host {
+    fn new(roots: Roots) -> Self {
+        Self { roots, sandbox: OnceLock::new(), seen: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -95,8 +103,8 @@ impl HostRoot {
     pub fn with_files(root: impl Into<PathBuf>, files: impl Into<PathBuf>) -> Self {
         let roots = Roots { kernel: root.into(), files: files.into() };
         let uname = (roots.kernel == Path::new("/")).then(Uname::ask);
-        let host = Arc::new(Host { roots, sandbox: OnceLock::new(), seen: Mutex::default() });
-        Self { host, uname, trusts_sandbox: false, declared: None, hidden: None }
+        let host = Arc::new(Host::new(roots));
+        Self { host, uname, trusts_sandbox: false, declared: None, hidden: None, reader: Arc::default() }
     }
 
     /// The same host, whose /proc and /sys are taken for the node's even in a sandbox.
@@ -111,10 +119,21 @@ impl HostRoot {
         Self { uname: Some(uname), ..self }
     }
 
+    /// The same host, of which nothing has been read.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { host: Arc::new(Host::new(self.host.roots.clone())), ..self.clone() }
+    }
+
     /// The same host, of which only /proc, /sys and the declared paths may be looked at.
     #[must_use]
     pub fn restricted_to(&self, needs: &'static [Need]) -> Self {
-        Self { declared: Some(needs), ..self.clone() }
+        Self { declared: Some(needs), reader: Arc::default(), ..self.clone() }
+    }
+
+    /// Tells whether a thread still reads for the collector that this was handed to.
+    pub(crate) fn reader(&self) -> Weak<()> {
+        Arc::downgrade(&self.reader)
     }
 
     /// The same host, of which one path cannot be seen, as behind a mask of the container runtime: for tests.

@@ -35,7 +35,7 @@ const MOUNT_POINTS: [&str; 12] = [
 const TMPFS: FsWord = 0x0102_1994;
 
 /// Where /proc and /sys are found, and where everything else is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Roots {
     pub(super) kernel: PathBuf,
     pub(super) files: PathBuf,

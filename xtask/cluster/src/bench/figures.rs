@@ -76,6 +76,11 @@ impl Figures {
         self.figures.push(figure);
     }
 
+    pub(super) fn extend(&mut self, others: Self) {
+        self.figures.extend(others.figures);
+        self.missing.extend(others.missing);
+    }
+
     /// Something that this machine cannot measure, and what it would need.
     pub(super) fn missing(&mut self, what: impl Into<String>) {
         let what = what.into();

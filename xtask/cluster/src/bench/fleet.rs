@@ -9,9 +9,9 @@ use node_annotator_core::{DoneMark, Registry, Selection};
 use node_annotator_deploy::{Layout, Manifests, Settings};
 use node_annotator_tests::audit::Request;
 use node_annotator_tests::control_plane::ControlPlaneOptions;
-use node_annotator_tests::kubelet::InProcess;
 use node_annotator_tests::kubelet::events::What;
 use node_annotator_tests::kubelet::runtime::Runtime;
+use node_annotator_tests::kubelet::{Backoff, InProcess};
 use node_annotator_tests::{Cluster, NodeSpec, Options as ClusterOptions};
 
 use super::figures::{Figure, Figures, Unit, float};
@@ -186,7 +186,7 @@ async fn roll_out(
 }
 
 /// What is left when all is done: nothing.
-async fn silence(figures: &mut Figures, cluster: &Cluster, subject: &str) -> Result<()> {
+pub(super) async fn silence(figures: &mut Figures, cluster: &Cluster, subject: &str) -> Result<()> {
     progress("a minute of silence");
     let before = cluster.annotator_requests().await?.len();
     tokio::time::sleep(SILENCE).await;
@@ -200,18 +200,30 @@ async fn silence(figures: &mut Figures, cluster: &Cluster, subject: &str) -> Res
 }
 
 async fn start(nodes: usize, runtime: Arc<dyn Runtime>) -> Result<Cluster> {
+    start_with(nodes, recorded_as("amd-epyc"), runtime, Backoff::QUICK).await
+}
+
+/// A node that is a recorded machine.
+pub(super) fn recorded_as(machine: &str) -> impl Fn(NodeSpec) -> NodeSpec {
+    let machine = recorded::machine(machine);
+    move |node| node.env("NODE_ANNOTATOR_HOST_ROOT", machine.to_string_lossy())
+}
+
+pub(super) async fn start_with(
+    nodes: usize,
+    node: impl Fn(NodeSpec) -> NodeSpec,
+    runtime: Arc<dyn Runtime>,
+    backoff: Backoff,
+) -> Result<Cluster> {
     progress(&format!("starting a control plane with {nodes} nodes"));
     // As a cluster of this size is run: by default the controllers make 20 requests a second.
     let raised = ["--kube-api-qps=2000", "--kube-api-burst=2000"].map(str::to_owned).to_vec();
     let control_plane =
         ControlPlaneOptions { controller_manager_args: raised, ..ControlPlaneOptions::default() };
-    let options = ClusterOptions { control_plane, runtime: Some(runtime), ..ClusterOptions::default() };
+    let options =
+        ClusterOptions { control_plane, runtime: Some(runtime), backoff, ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await?;
-    let machine = recorded::machine("amd-epyc");
-    let specs = (0..nodes).map(|number| {
-        let node = NodeSpec::new(format!("node-{number}"));
-        node.env("NODE_ANNOTATOR_HOST_ROOT", machine.to_string_lossy())
-    });
+    let specs = (0..nodes).map(|number| node(NodeSpec::new(format!("node-{number}"))));
     cluster.add_nodes(specs).await?;
     // What controllers write on new nodes shall not count as ours.
     settle(&cluster).await?;
@@ -231,7 +243,7 @@ async fn settle(cluster: &Cluster) -> Result<()> {
     }
 }
 
-fn settings(layout: Layout) -> Result<Settings> {
+pub(super) fn settings(layout: Layout) -> Result<Settings> {
     let selection = Selection::parse(COLLECTORS, &Registry::from_inventory()?)?;
     Ok(Settings { layout, ..Settings::new(selection) })
 }
@@ -244,7 +256,7 @@ async fn apply(cluster: &Cluster, settings: &Settings) -> Result<()> {
 }
 
 /// Returns when this many pods have come and gone since an event.
-async fn wait_for_removals(cluster: &Cluster, count: usize, since: usize) -> Result<()> {
+pub(super) async fn wait_for_removals(cluster: &Cluster, count: usize, since: usize) -> Result<()> {
     let mut changes = cluster.events().subscribe();
     let (mut seen, mut removed, mut told) = (since, 0, Instant::now());
     let waiting = async {

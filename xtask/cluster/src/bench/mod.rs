@@ -3,6 +3,7 @@
 mod alternatives;
 mod budget;
 mod compile;
+mod failing;
 mod figures;
 mod fleet;
 mod gate;
@@ -37,10 +38,13 @@ pub(crate) struct Options {
     /// The sizes of the fleets
     #[arg(long, value_name = "NODES", value_delimiter = ',', default_values_t = [100, 1000, 5000])]
     nodes: Vec<usize>,
+    /// How long a fleet that fails is watched
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    minutes: u32,
     /// A static binary with its floor beside it, instead of those of this checkout: to compare
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// What to measure; all but `thief` and `compile` by default
+    /// What to measure; all but `thief`, `failing` and `compile` by default
     parts: Vec<Part>,
 }
 
@@ -54,12 +58,14 @@ enum Part {
     Rerun,
     /// What a stolen token does to the cluster, behind the policy and without it
     Thief,
+    /// A fleet that fails, minute by minute
+    Failing,
     /// Builds from nothing, which takes minutes
     Compile,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { short, json, rounds, nodes, binary, parts } = options;
+    let Options { short, json, rounds, nodes, minutes, binary, parts } = options;
     let parts = match &parts[..] {
         [] if *short => &[Part::Run][..],
         [] => &[Part::Run, Part::Fleet, Part::Rerun],
@@ -82,6 +88,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 runtime.block_on(fleet::measure_rerun(&mut figures, nodes))?;
             }
             Part::Thief => runtime.block_on(thief::measure(&mut figures))?,
+            Part::Failing => {
+                let nodes = nodes.iter().copied().max().context("no nodes")?;
+                runtime.block_on(failing::measure(&mut figures, nodes, *minutes))?;
+            }
             Part::Compile => compile::measure(&mut figures, *rounds)?,
         }
     }

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
-use node_annotator_core::Registry;
 use node_annotator_core::fact::clean;
+use node_annotator_core::{GiveUpAfter, Registry};
 use node_annotator_deploy::{ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Settings};
 
 use crate::app::App;
-use crate::cli::options::{COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions};
+use crate::cli::options::{
+    COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions, give_up_after,
+};
 use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
 use crate::output::print;
@@ -109,6 +111,17 @@ pub(crate) struct ManifestsCommand {
     )]
     trust_sandbox: bool,
 
+    /// When a pod gives up a collector that keeps failing, counted from its start; or `never`
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_GIVE_UP_AFTER",
+        value_name = "DURATION",
+        default_value_t,
+        value_parser = give_up_after,
+        help_heading = COLLECTORS
+    )]
+    give_up_after: GiveUpAfter,
+
     /// What to print
     #[arg(
         short,
@@ -185,6 +198,7 @@ impl ManifestsCommand {
             pods,
             env,
             trust_sandbox,
+            give_up_after,
             output: _,
         } = self;
         let mut settings = Settings {
@@ -198,6 +212,7 @@ impl ManifestsCommand {
             layout: if *combined { Layout::Combined } else { Layout::PerCollector },
             environment: map("--env", env)?,
             trust_sandbox: *trust_sandbox,
+            give_up_after: *give_up_after,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
             version: app.version.to_owned(),

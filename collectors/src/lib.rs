@@ -10,5 +10,6 @@ pub mod digital_ocean_anchor_ip;
 pub mod dns_name;
 pub mod kernel;
 pub mod os;
+pub mod virt;
 
 mod source;

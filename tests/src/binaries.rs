@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use xtask_workspace::KUBERNETES_VARIABLE;
+use xtask_workspace::{KUBERNETES_VARIABLE, kubernetes_versions};
 
 use modules::Modules;
 
 /// Names a folder with ready-made programs, to be used instead of building them.
 pub const BINARIES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_BINARIES";
-
-const DEFAULT_MINOR: &str = "1.36";
 
 /// A program of the control plane or of a node, or one to look at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +127,7 @@ impl Binaries {
             return ready_made(&folder, tools);
         }
         let (kubernetes, node): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
-        let minor = minor.map_or_else(default_minor, str::to_owned);
+        let minor = minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?;
         Ok(Self {
             kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
             node: if node.is_empty() { PathBuf::new() } else { Modules::node()?.programs(&node)? },
@@ -147,8 +145,12 @@ impl Binaries {
     }
 }
 
-fn default_minor() -> String {
-    env::var(KUBERNETES_VARIABLE).unwrap_or_else(|_| DEFAULT_MINOR.to_owned())
+fn default_minor() -> Result<String> {
+    if let Ok(minor) = env::var(KUBERNETES_VARIABLE) {
+        return Ok(minor);
+    }
+    let pinned = kubernetes_versions().context("cannot list the versions of Kubernetes that are pinned")?;
+    pinned.last().cloned().context("no version of Kubernetes is pinned")
 }
 
 fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use xtask_workspace::KUBERNETES_VARIABLE;
+use xtask_workspace::{KUBERNETES_VARIABLE, kubernetes_versions};
 
 use crate::step;
 
@@ -97,8 +97,10 @@ fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
         for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
             steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
         }
-        let others = if all { pinned_versions()? } else { Vec::new() };
-        for minor in others {
+        let pinned =
+            if all { kubernetes_versions().context("cannot list what is pinned")? } else { Vec::new() };
+        let newest = pinned.last().cloned();
+        for minor in pinned.into_iter().filter(|minor| Some(minor) != newest.as_ref()) {
             let scenarios = ["test", "--workspace", "--features", CLUSTER, "--test", "scenarios", "--"];
             let arguments = [&scenarios[..], &ON_EVERY_VERSION].concat();
             let title = format!("admission and run-once on Kubernetes {minor}");
@@ -117,19 +119,6 @@ const ALL: &str = "all";
 
 /// What has to pass on every version that is pinned.
 const ON_EVERY_VERSION: [&str; 2] = ["attack::", "run_once::"];
-
-fn pinned_versions() -> anyhow::Result<Vec<String>> {
-    let folder = xtask_workspace::root().join("tests/kubernetes");
-    let entries = folder.read_dir().with_context(|| format!("cannot list `{}`", folder.display()))?;
-    let mut versions = Vec::new();
-    for entry in entries {
-        versions.extend(entry?.file_name().into_string().ok());
-    }
-    versions.sort();
-    // The newest is what everything runs on.
-    versions.pop();
-    Ok(versions)
-}
 
 /// Gives the crate the versions of the workspace. Its own lock file is not committed: as with any library, others have theirs.
 fn lock_out_of_tree() -> anyhow::Result<()> {

@@ -16,8 +16,8 @@ const COLLECTOR_FAILED: i32 = 3;
 /// too, and compiles no dependency again.
 const PACKAGES: [&str; 4] = ["--package", "node-annotator-collectors", "--package", "xtask-cluster"];
 
-/// The unit tests and the contract tests of the collectors.
-const TESTS: [&str; 3] = ["--lib", "--test", "contract"];
+/// All tests of the collectors.
+const TESTS: [&str; 5] = ["--lib", "--test", "contract", "--test", "field"];
 
 /// What may change: sources by the formatter, golden files by the tests, the rest is generated.
 const CHANGED: [&str; 4] = ["collectors", "docs", "deploy/kubernetes", "README.md"];

@@ -1,8 +1,7 @@
-//! Kubeconfig files: read as the client library reads them, but decoded in two steps.
+//! Kubeconfig files, as kubectl takes them.
 //!
-//! The library has its YAML parser decode every type of a kubeconfig by itself, and each of them is a copy of
-//! that parser's code: a twentieth of the program. Here the parser makes one plain value, and JSON's much
-//! smaller code makes the types of it, as kubectl does it.
+//! The types and what is made of them are the client library's. Its reading is not: an error of its parser shows the
+//! lines around it, tokens and keys among them, and a value that is set to nothing counts as set.
 
 use std::env;
 use std::ffi::OsString;

@@ -3,11 +3,28 @@
 pub mod static_binary;
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Names the Kubernetes minor version for everything that does not ask for a particular one.
 pub const KUBERNETES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_KUBERNETES";
+
+/// The minor versions of Kubernetes that are pinned, the newest last.
+pub fn kubernetes_versions() -> io::Result<Vec<String>> {
+    let mut versions = Vec::new();
+    for entry in root().join("tests/kubernetes").read_dir()? {
+        versions.extend(entry?.file_name().into_string().ok());
+    }
+    versions.retain(|version| !numbers(version).is_empty());
+    versions.sort_by_key(|version| numbers(version));
+    Ok(versions)
+}
+
+/// 1.9 is older than 1.10.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(str::parse).collect::<Result<_, _>>().unwrap_or_default()
+}
 
 /// The root of the workspace.
 ///

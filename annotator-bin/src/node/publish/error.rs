@@ -99,7 +99,8 @@ pub(super) fn write_trouble(error: &ClusterError, node: &str) -> Trouble {
         ),
         Reason::TooSoon => error.with_words(
             refused_by("our own admission policy"),
-            "another pod of ours changed this Node a moment ago; a later try gets through",
+            "another pod of ours changed this Node a moment ago, and a later try gets through; a run that only removes facts \
+             beside its done labels never does: take one of these labels away and run again",
         ),
         Reason::OtherPolicy => error.with_words(
             refused_by("the admission policy"),

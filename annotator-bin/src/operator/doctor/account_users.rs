@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::rbac::v1::{
-    ClusterRole as ApiClusterRole, ClusterRoleBinding as ApiClusterRoleBinding, Role as ApiRole,
-    RoleBinding as ApiRoleBinding,
-};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
 use kube::Client;
 
 use super::account::Account;
 use super::check::{Conclusion, Outcome};
 use super::evidence::{Evidence, OurNamespace};
-use super::objects::{PolicyRule, Role, RoleBinding, Subject, list};
+use super::lists::list;
 use crate::trouble::Trouble;
 
 /// What the API server labels the roles and bindings with that it makes itself.
@@ -64,7 +61,9 @@ impl Way {
     }
 
     fn is_granted(&self, rule: &PolicyRule, account: &Account) -> bool {
-        let PolicyRule { api_groups, resources, resource_names, verbs } = rule;
+        let PolicyRule { api_groups, resources, resource_names, verbs, .. } = rule;
+        let [api_groups, resources, resource_names] =
+            [api_groups, resources, resource_names].map(|list| list.as_deref().unwrap_or_default());
         let any = |list: &[String], wanted: &str| list.iter().any(|entry| entry == "*" || entry == wanted);
         let resource = |wanted: &&str| {
             let subresource = wanted.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
@@ -79,7 +78,7 @@ impl Way {
     }
 }
 
-/// The grants that hold in all namespaces.
+/// The grants that hold in all namespaces, in the shape of those that hold in one.
 pub(super) struct ClusterGrants {
     roles: Vec<Role>,
     bindings: Vec<RoleBinding>,
@@ -87,9 +86,17 @@ pub(super) struct ClusterGrants {
 
 impl ClusterGrants {
     pub(super) async fn read(client: &Client) -> Result<Self, Trouble> {
+        let roles = list(client, None).await?.into_iter();
+        let bindings = list(client, None).await?.into_iter();
         Ok(Self {
-            roles: list::<ApiClusterRole, Role>(client, None).await?,
-            bindings: list::<ApiClusterRoleBinding, RoleBinding>(client, None).await?,
+            roles: roles.map(|ClusterRole { metadata, rules, .. }| Role { metadata, rules }).collect(),
+            bindings: bindings
+                .map(|ClusterRoleBinding { metadata, role_ref, subjects }| RoleBinding {
+                    metadata,
+                    role_ref,
+                    subjects,
+                })
+                .collect(),
         })
     }
 }
@@ -98,8 +105,8 @@ impl ClusterGrants {
 pub(super) async fn check(all: &Evidence, one: &OurNamespace) -> Outcome {
     let namespace = Some(one.account.namespace.as_str());
     let cluster = all.cluster_grants.as_ref().map_err(Clone::clone)?;
-    let roles = list::<ApiRole, Role>(&all.administrator, namespace).await?;
-    let bindings = list::<ApiRoleBinding, RoleBinding>(&all.administrator, namespace).await?;
+    let roles = list::<Role>(&all.administrator, namespace).await?;
+    let bindings = list::<RoleBinding>(&all.administrator, namespace).await?;
     Ok(conclude(cluster, &roles, &bindings, &one.account))
 }
 
@@ -149,12 +156,13 @@ fn conclude(
 }
 
 fn is_everything(rule: &PolicyRule) -> bool {
-    [&rule.api_groups, &rule.resources, &rule.verbs].iter().all(|list| list.iter().any(|entry| entry == "*"))
+    let lists = [rule.api_groups.as_ref(), rule.resources.as_ref(), Some(&rule.verbs)];
+    lists.into_iter().all(|list| list.into_iter().flatten().any(|entry| entry == "*"))
 }
 
 /// Our own account, whose rights are another check, and whom Kubernetes itself grants it.
 fn is_expected(subject: &Subject, binding: &RoleBinding, account: &Account) -> bool {
-    let Subject { kind, name, namespace } = subject;
+    let Subject { kind, name, namespace, .. } = subject;
     let namespace = namespace.as_deref();
     if kind == "ServiceAccount" && namespace == Some(account.namespace.as_str()) && name == account.name() {
         return true;
@@ -173,7 +181,7 @@ fn is_expected(subject: &Subject, binding: &RoleBinding, account: &Account) -> b
 }
 
 fn named(subject: &Subject, binding: &RoleBinding, is_cluster_wide: bool) -> String {
-    let Subject { kind, name, namespace } = subject;
+    let Subject { kind, name, namespace, .. } = subject;
     let slash = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let by = if is_cluster_wide { "ClusterRoleBinding" } else { "RoleBinding" };
     format!("{kind} `{slash}{name}` ({by} `{}`)", binding.metadata.name.as_deref().unwrap_or_default())

@@ -1,12 +1,13 @@
 //! Whether the policy lets through what the DaemonSets write.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Container;
 use node_annotator_core::{Collector, DoneMark, Generation, Prefix, Registry, Selection};
 use node_annotator_deploy::policy::{Keys, Scope};
 
 use super::Settings;
 use super::check::Conclusion;
-use super::objects::{Container, DaemonSet};
 
 /// What the runs of a DaemonSet write.
 struct Writer<'a> {

@@ -1,7 +1,7 @@
 //! What several checks look at, read once.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use k8s_openapi::api::apps::v1::DaemonSet as ApiDaemonSet;
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
@@ -11,7 +11,7 @@ use node_annotator_deploy::policy::Scope;
 use super::Settings;
 use super::account::Account;
 use super::account_users::ClusterGrants;
-use super::objects::{DaemonSet, list};
+use super::lists::list;
 use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
@@ -71,7 +71,7 @@ impl Evidence {
             scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
             policy,
             namespaces,
-            daemon_sets: list::<ApiDaemonSet, DaemonSet>(&administrator, None).await,
+            daemon_sets: list::<DaemonSet>(&administrator, None).await,
             cluster_grants: ClusterGrants::read(&administrator).await,
             nodes: Nodes::pick(&administrator).await,
             settings: settings.clone(),

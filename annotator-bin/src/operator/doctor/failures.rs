@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Node;
+use kube::core::PartialObjectMeta;
 use node_annotator_core::DoneMark;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
-use super::objects::Metadata;
+
+/// A Node, of which nothing else is looked at.
+type Metadata = PartialObjectMeta<Node>;
 
 /// One collector, where it is not done and has failed.
 #[derive(Debug, Default)]

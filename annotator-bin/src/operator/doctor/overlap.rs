@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::NodeSelectorRequirement;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec};
 use node_annotator_core::Prefix;
 
 use super::check::Conclusion;
-use super::objects::{DaemonSet, PodSpec};
 
 /// When a DaemonSet leaves a node alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

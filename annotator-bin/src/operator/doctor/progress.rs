@@ -1,8 +1,10 @@
 //! What is still to do, and which pods do not get it done.
 
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
 use super::Settings;
 use super::check::Conclusion;
-use super::objects::{ContainerStatus, DaemonSet, Pod};
 
 /// How far the DaemonSets of one namespace are. Work that is under way is no trouble.
 pub(super) fn conclude(

@@ -6,14 +6,15 @@ use std::future::ready;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::api::core::v1::{Node, Pod as ApiPod, ServiceAccount};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
-use super::objects::{DaemonSet, Pod, list, list_metadata};
+use super::lists::{list, list_metadata};
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
@@ -77,8 +78,7 @@ fn policy(all: &Evidence) -> Outcome {
 }
 
 async fn policy_alone(all: &Evidence) -> Outcome {
-    let policies =
-        list::<ValidatingAdmissionPolicy, ValidatingAdmissionPolicy>(&all.administrator, None).await?;
+    let policies = list::<ValidatingAdmissionPolicy>(&all.administrator, None).await?;
     Ok(policy::conclude_others(&policies, &all.settings))
 }
 
@@ -123,7 +123,7 @@ fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {
 
 async fn service_accounts(all: &Evidence, one: &OurNamespace) -> Outcome {
     let namespace = &one.account.namespace;
-    let accounts = list::<ServiceAccount, ServiceAccount>(&all.administrator, Some(namespace)).await?;
+    let accounts = list::<ServiceAccount>(&all.administrator, Some(namespace)).await?;
     Ok(namespaces::accounts(&accounts, namespace, &all.settings))
 }
 
@@ -131,7 +131,7 @@ async fn progress(all: &Evidence, one: &OurNamespace) -> Outcome {
     let namespace = &one.account.namespace;
     let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
     let ours = sets.iter().filter(|set| set.metadata.namespace.as_ref() == Some(namespace));
-    let pods = list::<ApiPod, Pod>(&all.administrator, Some(namespace)).await?;
+    let pods = list::<Pod>(&all.administrator, Some(namespace)).await?;
     Ok(progress::conclude(&ours.collect::<Vec<_>>(), &pods, namespace, &all.settings))
 }
 

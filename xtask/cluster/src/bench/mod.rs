@@ -14,6 +14,7 @@ mod relay;
 mod run;
 mod server;
 mod size;
+mod thief;
 
 use std::fs;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     /// A static binary with its floor beside it, instead of those of this checkout: to compare
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// What to measure; all but `failing` and `compile` by default
+    /// What to measure; all but `thief`, `failing` and `compile` by default
     parts: Vec<Part>,
 }
 
@@ -55,6 +56,8 @@ enum Part {
     Fleet,
     /// A fleet that runs again, all nodes at the same moment
     Rerun,
+    /// What a stolen token does to the cluster, behind the policy and without it
+    Thief,
     /// A fleet that fails, minute by minute
     Failing,
     /// Builds from nothing, which takes minutes
@@ -84,6 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 let nodes = nodes.iter().copied().max().context("no nodes")?;
                 runtime.block_on(fleet::measure_rerun(&mut figures, nodes))?;
             }
+            Part::Thief => runtime.block_on(thief::measure(&mut figures))?,
             Part::Failing => {
                 let nodes = nodes.iter().copied().max().context("no nodes")?;
                 runtime.block_on(failing::measure(&mut figures, nodes, *minutes))?;

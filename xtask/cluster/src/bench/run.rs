@@ -1,14 +1,19 @@
 //! One run on one node, beside the floor and beside what people would write instead.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use node_annotator_core::{Registry, Selection};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use node_annotator_core::{Prefix, Registry, Selection};
 use node_annotator_deploy::Settings;
 use node_annotator_tests::metadata::DIGITAL_OCEAN_PATH;
 use node_annotator_tests::{Cluster, NodeSpec, Options as ClusterOptions};
+use serde_json::json;
 
 use super::alternatives::{self, Request};
 use super::budget;
@@ -82,9 +87,12 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
             floor = Some((requests, traffic));
         }
     }
+    // A change that only takes facts away is not told from a stream of them, and refused.
+    forget(&cluster).await?;
     let (_, traffic) = count(&cluster, &relay, &empty, true).await?;
     let sent = Figure::bytes(OURS, "bytes sent, nothing found", traffic.sent);
     figures.add(sent.at_most(budget::EMPTY_RUN_BYTES));
+    tokio::task::block_in_place(|| relayed.run())?;
     beside.push((direct, true));
     let programs: Vec<_> = beside.iter().map(|(program, _)| program).collect();
     memory(figures, &programs)?;
@@ -136,6 +144,23 @@ async fn body(cluster: &Cluster, started: &Started) -> Result<PathBuf> {
     let path = started.kubeconfig.with_file_name("patch.json");
     std::fs::write(&path, body.context("no PATCH in the audit log")?.to_string())?;
     Ok(path)
+}
+
+/// Takes all that a run has written off the Node.
+async fn forget(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(NODE).await?.metadata;
+    let start = Prefix::default().key_start();
+    let away = |map: Option<BTreeMap<String, String>>| -> BTreeMap<String, Option<String>> {
+        map.into_iter()
+            .flatten()
+            .filter(|(key, _)| key.starts_with(&start))
+            .map(|(key, _)| (key, None))
+            .collect()
+    };
+    let metadata = json!({"annotations": away(node.annotations), "labels": away(node.labels)});
+    let nodes: Api<Node> = Api::all(cluster.client());
+    nodes.patch(NODE, &PatchParams::default(), &Patch::Merge(json!({"metadata": metadata}))).await?;
+    Ok(())
 }
 
 /// Requests and bytes of one run.

@@ -9,9 +9,6 @@ use crate::recorded;
 /// The node that reads the machine on which the demo runs; it is none of these.
 pub(super) const THIS_MACHINE: &str = "this-machine";
 
-/// What an operator would put on the nodes that are Droplets.
-pub(super) const DROPLET_LABEL: (&str, &str) = ("example.com/cloud", "digitalocean");
-
 /// The machines, and the metadata service that the Droplet among them asks.
 #[derive(Debug)]
 pub(super) struct Machines {
@@ -29,9 +26,7 @@ impl Machines {
         let node = |name: &str, fixture: &str| {
             NodeSpec::new(name).env("NODE_ANNOTATOR_HOST_ROOT", recorded::machine(fixture).to_string_lossy())
         };
-        let (key, value) = DROPLET_LABEL;
         let droplet = node("droplet", "droplet")
-            .label(key, value)
             .env("DIGITAL_OCEAN_METADATA_URL", self.metadata.url(DIGITAL_OCEAN_PATH));
         [
             (

@@ -22,12 +22,11 @@ use self::screen::Screen;
 use self::stage::{Kubelet, Stage};
 use self::story::Story;
 
-/// What each part of the demo selects.
-const EVERYWHERE: &str = "cpu-model,kernel";
-const ON_DROPLETS: &str = "digital-ocean-anchor-ip";
+/// What the demo selects.
+const COLLECTORS: &str = "cpu-model,kernel,digital-ocean-anchor-ip";
 
-/// Two collectors on each of four nodes, and one on the Droplet.
-const RUNS: usize = 9;
+/// Three collectors on each of four nodes.
+const RUNS: usize = 12;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -117,24 +116,13 @@ async fn show(options: &Options) -> Result<()> {
 }
 
 async fn apply(cluster: &Cluster, registry: &Registry, screen: &Screen) -> Result<()> {
-    for settings in selections(registry)? {
-        let manifests = Manifests::new(&settings)?;
-        for set in manifests.daemon_sets() {
-            let name = set.metadata.name.as_deref().unwrap_or_default();
-            screen.note(&format!("DaemonSet {name}"))?;
-        }
-        cluster.apply_yaml(&manifests.yaml()?).await?;
+    let manifests = Manifests::new(&Settings::new(Selection::parse(COLLECTORS, registry)?))?;
+    for set in manifests.daemon_sets() {
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        screen.note(&format!("DaemonSet {name}"))?;
     }
+    cluster.apply_yaml(&manifests.yaml()?).await?;
     Ok(())
-}
-
-/// What runs everywhere, and what runs only on nodes that carry a label of the operator's.
-fn selections(registry: &Registry) -> Result<[Settings; 2]> {
-    let everywhere = Settings::new(Selection::parse(EVERYWHERE, registry)?);
-    let mut droplets = Settings::new(Selection::parse(ON_DROPLETS, registry)?);
-    let (key, value) = machines::DROPLET_LABEL;
-    droplets.node_selector.insert(key.to_owned(), value.to_owned());
-    Ok([everywhere, droplets])
 }
 
 /// Leaves the cluster running until Ctrl-C.

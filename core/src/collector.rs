@@ -43,7 +43,7 @@ pub struct Collector {
     pub facts: &'static [Fact],
     /// Names of facts that an earlier version yielded; they are deleted from the Node.
     pub retired: &'static [&'static str],
-    /// Raised by one when the facts change between two releases.
+    /// Raised by one when the facts change between two releases: nodes that have older ones run it again, once.
     pub revision: u32,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],

@@ -19,6 +19,18 @@ const ERROR: &str = "error";
 const OPT_OUT: &str = "opt-out";
 const SAVED: &str = "saved";
 
+/// What stands between a value of the done label and the revision.
+const REVISION: &str = ".r";
+
+/// The highest revision of a collector: the affinity lists all that came before.
+pub const MAX_REVISION: u32 = 999;
+
+/// Longest value of a label.
+const MAX_LABEL_VALUE_BYTES: usize = 63;
+
+/// Longest generation, which leaves room for the highest revision.
+const MAX_GENERATION_BYTES: usize = MAX_LABEL_VALUE_BYTES - REVISION.len() - 3;
+
 /// The namespace of all our keys: a DNS subdomain such as `k8s.haim.dev`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(String);
@@ -95,27 +107,35 @@ pub fn fact_name(collector: &str, fact: Option<&str>) -> String {
     }
 }
 
-/// What the done label says: that the facts are saved, or for which generation they were.
+/// What the done label says: that the facts are saved, or for which generation they were; and by which revision of the
+/// collector, from the second one on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DoneMark {
-    /// Any value of the label counts as done.
+    /// Any value of the label counts as done, but for those of older revisions.
     #[default]
     Saved,
-    /// Only this value counts as done, so that another one runs the fleet again.
+    /// Only this value, of this revision, counts as done, so that another one runs the fleet again.
     Generation(Generation),
 }
 
 impl DoneMark {
-    /// The value of the done label.
-    pub fn label_value(&self) -> &str {
-        match self {
+    /// The value of the done label of a collector in that revision.
+    pub fn label_value(&self, revision: u32) -> String {
+        let mark = match self {
             Self::Saved => SAVED,
             Self::Generation(generation) => generation.as_str(),
-        }
+        };
+        if revision == 1 { mark.to_owned() } else { format!("{mark}{REVISION}{revision}") }
+    }
+
+    /// The values that earlier revisions have left, oldest first.
+    pub fn older_values(&self, revision: u32) -> Vec<String> {
+        (1..revision).map(|older| self.label_value(older)).collect()
     }
 }
 
-/// A value of the done label that is picked by the operator: a valid label value, and not `saved`.
+/// A value of the done label that is picked by the operator: a valid label value with room for a revision, not `saved`, and
+/// without what looks like a revision at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation(String);
 
@@ -132,7 +152,7 @@ impl FromStr for Generation {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.len() > 63
+        if text.len() > MAX_GENERATION_BYTES
             || !edge(text.chars().next())
             || !edge(text.chars().last())
             || !text.chars().all(inner)
@@ -142,8 +162,15 @@ impl FromStr for Generation {
         if text == SAVED {
             return Err(KeyError::GenerationReserved);
         }
+        if text.rsplit_once(REVISION).is_some_and(|(_, end)| is_number(end)) {
+            return Err(KeyError::GenerationRevision(text.to_owned()));
+        }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the text is a DNS subdomain as Kubernetes wants it for prefixes and for the names of nodes.
@@ -181,12 +208,17 @@ pub enum KeyError {
     },
     /// The generation is no label value.
     #[error(
-        "`{0}` is not a label value: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+        "`{0}` is not a label value with room for a revision: at most {MAX_GENERATION_BYTES} letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
     )]
     GenerationSyntax(String),
     /// The generation is the value that means "no generation".
     #[error("`{SAVED}` is what the label says without a generation; pick another value, such as `2`")]
     GenerationReserved,
+    /// The generation ends as the value of a later revision does.
+    #[error(
+        "`{0}` ends as the label of a later revision of a collector does; leave out the `{REVISION}` and the number behind it"
+    )]
+    GenerationRevision(String),
 }
 
 #[cfg(test)]
@@ -227,9 +259,33 @@ mod tests {
         for text in ["2", "2026-11-22", "v1.2_a"] {
             assert_eq!(text.parse::<Generation>().unwrap().as_str(), text);
         }
-        for text in ["", "-1", "1-", "a b", "a/b", &"a".repeat(64)] {
+        for text in ["", "-1", "1-", "a b", "a/b", &"a".repeat(MAX_GENERATION_BYTES + 1)] {
             assert_eq!(text.parse::<Generation>(), Err(KeyError::GenerationSyntax(text.to_owned())));
         }
         assert_eq!("saved".parse::<Generation>(), Err(KeyError::GenerationReserved));
+    }
+
+    #[test]
+    fn generations_are_not_taken_for_revisions() {
+        for text in ["2.r3", "saved.r2", "2.r", "1.r2.r0042"].map(str::to_owned) {
+            let is_refused = text.parse::<Generation>() == Err(KeyError::GenerationRevision(text.clone()));
+            assert_eq!(is_refused, !text.ends_with('r'), "{text}");
+        }
+        for text in ["r2", "1r2", "2.r3b", "2.r3.4", "2.R3"] {
+            assert!(text.parse::<Generation>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn later_revisions_are_told_by_the_value_and_fit_into_it() {
+        let generation = DoneMark::Generation("2".parse().unwrap());
+        assert_eq!(DoneMark::Saved.label_value(1), "saved");
+        assert_eq!(DoneMark::Saved.label_value(2), "saved.r2");
+        assert_eq!(generation.label_value(1), "2");
+        assert_eq!(generation.label_value(3), "2.r3");
+        assert_eq!(DoneMark::Saved.older_values(1), [""; 0]);
+        assert_eq!(DoneMark::Saved.older_values(4), ["saved", "saved.r2", "saved.r3"]);
+        let longest = DoneMark::Generation("a".repeat(MAX_GENERATION_BYTES).parse().unwrap());
+        assert_eq!(longest.label_value(MAX_REVISION).len(), MAX_LABEL_VALUE_BYTES);
     }
 }

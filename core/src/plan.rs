@@ -36,7 +36,7 @@ impl Plan {
                 let value = facts.and_then(|facts| facts.get(fact)).map(str::to_owned);
                 plan.annotations.insert(prefix.fact(name, fact), value);
             }
-            plan.labels.insert(prefix.done(name), Some(mark.label_value().to_owned()));
+            plan.labels.insert(prefix.done(name), Some(mark.label_value(entry.collector.revision)));
         }
         plan
     }

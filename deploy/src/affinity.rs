@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
 };
-use node_annotator_core::DoneMark;
+use node_annotator_core::{Collector, DoneMark};
 
 use crate::{Settings, Workload};
 
@@ -13,7 +13,7 @@ const EXCLUSIONS: [(&str, &str); 2] =
 
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
-/// The required node affinity of a DaemonSet: one term per collector, and each says all that must hold.
+/// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must hold.
 ///
 /// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller deletes the pod of a node that
 /// matches none of them any more.
@@ -23,17 +23,12 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     if settings.exclude_control_plane {
         common.push(without(CONTROL_PLANE));
     }
-    let term = |done: String| {
-        let missing = match &settings.mark {
-            DoneMark::Saved => without(done),
-            // Matches nodes without the label too: one expression for new nodes and for those of another generation.
-            DoneMark::Generation(generation) => other_than(done, generation.as_str()),
-        };
+    let term = |missing| {
         let match_expressions = std::iter::once(missing).chain(common.iter().cloned()).collect();
         NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
     };
-    let done_labels = workload.collectors().iter().map(|collector| settings.prefix.done(collector.name));
-    let required = NodeSelector { node_selector_terms: done_labels.map(term).collect() };
+    let missing = workload.collectors().iter().flat_map(|collector| missing(collector, settings));
+    let required = NodeSelector { node_selector_terms: missing.map(term).collect() };
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(required),
@@ -43,8 +38,28 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     }
 }
 
+/// What holds of the done label where a collector has not run; one of them is enough.
+fn missing(collector: &Collector, settings: &Settings) -> Vec<NodeSelectorRequirement> {
+    let (done, mark) = (settings.prefix.done(collector.name), &settings.mark);
+    match mark {
+        // Older values by name. `NotIn` the newest would run again after a step back to an older version, and a DaemonSet that is left
+        // over from one would run for ever against its successor.
+        DoneMark::Saved => {
+            let older = mark.older_values(collector.revision);
+            let outdated = (!older.is_empty()).then(|| one_of(&done, older));
+            std::iter::once(without(&done)).chain(outdated).collect()
+        }
+        // Matches nodes without the label too: one expression for new nodes and for those of another generation.
+        DoneMark::Generation(_) => vec![other_than(done, &mark.label_value(collector.revision))],
+    }
+}
+
 fn without(key: impl Into<String>) -> NodeSelectorRequirement {
     NodeSelectorRequirement { key: key.into(), operator: "DoesNotExist".to_owned(), values: None }
+}
+
+fn one_of(key: &str, values: Vec<String>) -> NodeSelectorRequirement {
+    NodeSelectorRequirement { key: key.to_owned(), operator: "In".to_owned(), values: Some(values) }
 }
 
 fn other_than(key: impl Into<String>, value: &str) -> NodeSelectorRequirement {

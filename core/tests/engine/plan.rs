@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::fakes::{ABSENT, ASK, EXTRA, VALUE, VALUE_FILE};
+use crate::fakes::{ABSENT, ASK, EXTRA, VALUE, VALUE_FILE, fake};
 
 fn report(outcomes: impl IntoIterator<Item = (&'static Collector, Outcome)>) -> Report {
     let entry = |(collector, outcome)| Entry { collector, outcome, attempts: 1, duration: Duration::ZERO };
@@ -87,6 +87,17 @@ fn the_generation_is_the_value_of_the_label() {
 }
 
 #[test]
+fn a_later_revision_is_told_by_the_label() {
+    static LATER: Collector = fake("later", VALUE.collect).revision(3);
+    let value = |mark| {
+        let report = report([(&LATER, Outcome::not_applicable("none"))]);
+        Plan::new(&report, &Prefix::default(), mark).labels()["k8s.haim.dev/later"].clone().unwrap()
+    };
+    assert_eq!(value(&DoneMark::Saved), "saved.r3");
+    assert_eq!(value(&DoneMark::Generation("2026-11".parse().unwrap())), "2026-11.r3");
+}
+
+#[test]
 fn one_failure_leaves_the_others_done() {
     let report =
         report([(&VALUE, collected()), (&ASK, timed_out()), (&ABSENT, Outcome::not_applicable("none"))]);
@@ -149,7 +160,7 @@ proptest! {
     fn the_label_is_set_if_and_only_if_the_collector_is_done((report, prefix, mark) in runs()) {
         let done = report.entries().iter().filter(|entry| entry.outcome.is_done());
         let labels: BTreeMap<_, _> = done
-            .map(|entry| (prefix.done(entry.collector.name), Some(mark.label_value().to_owned())))
+            .map(|entry| (prefix.done(entry.collector.name), Some(mark.label_value(entry.collector.revision))))
             .collect();
         let plan = Plan::new(&report, &prefix, &mark);
         prop_assert_eq!(plan.labels(), &labels);

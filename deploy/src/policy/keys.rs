@@ -22,8 +22,8 @@ impl Keys {
     pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark) -> Self {
         let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
         let (mut facts_bytes, mut errors_bytes) = (0, 0);
-        for Collector { name, facts, retired, .. } in collectors {
-            labels.insert(prefix.done(name), mark.label_value().to_owned());
+        for Collector { name, facts, retired, revision, .. } in collectors {
+            labels.insert(prefix.done(name), mark.label_value(*revision));
             for fact in *retired {
                 annotations.insert(prefix.fact(name, Some(fact)), None);
             }

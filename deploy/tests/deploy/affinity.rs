@@ -53,11 +53,12 @@ fn holds(NodeSelectorRequirement { key, operator, values }: &NodeSelectorRequire
     }
 }
 
-/// A run on a node: which collectors it had, which of them failed, and the mark it left.
+/// A run on a node: which collectors it had, which of them failed, the mark it left, and the revision of its collectors.
 #[derive(Debug, Clone)]
 struct Run {
     collectors: BTreeMap<&'static str, bool>,
     mark: DoneMark,
+    revision: u32,
 }
 
 impl Run {
@@ -71,6 +72,7 @@ impl Run {
             } else {
                 Outcome::NotApplicable("not here".to_owned())
             };
+            let collector = leaked(named(collector.name).revision(self.revision));
             Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
         };
         Plan::new(&Report::new(all.iter().filter_map(entry).collect()), prefix, &self.mark)
@@ -130,21 +132,25 @@ fn traits() -> impl Strategy<Value = Traits> {
 }
 
 fn mark() -> impl Strategy<Value = DoneMark> {
-    select(vec!["", "1", "2", "on", "0777", "1e3"]).prop_map(|generation| match generation {
+    select(vec!["", "", "1", "2", "on", "0777", "1e3"]).prop_map(|generation| match generation {
         "" => DoneMark::Saved,
         generation => DoneMark::Generation(generation.parse().unwrap()),
     })
 }
 
+const REVISIONS: std::ops::Range<u32> = 1..5;
+
 fn collectors() -> impl Strategy<Value = Vec<&'static Collector>> {
     const FSTAB: &[Need] = &[Need::HostPath(HostPath::file("/etc/fstab"))];
     let needs: Vec<&'static [Need]> =
         vec![&[], &[Need::Dns], &[Need::MetadataService], &[Need::HostNetwork], FSTAB];
-    btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", select(needs), 1..6).prop_filter_map(
+    btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", (select(needs), REVISIONS), 1..6).prop_filter_map(
         "reserved",
         |collectors| {
             let reserved = ["all", "default", "opt-out", "combined"];
-            let new = |(name, needs): (String, _)| leaked(named(name.leak()).needs(needs));
+            let new = |(name, (needs, revision)): (String, _)| {
+                leaked(named(name.leak()).needs(needs).revision(revision))
+            };
             let fine = !collectors.keys().any(|name| reserved.contains(&name.as_str()));
             fine.then(|| collectors.into_iter().map(new).collect())
         },
@@ -159,16 +165,16 @@ fn prefix() -> impl Strategy<Value = Prefix> {
 fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>, Traits)> {
     (collectors(), prefix()).prop_flat_map(|(all, prefix)| {
         let names: Vec<&'static str> = all.iter().map(|collector| collector.name).collect();
-        let run = (subsequence(names, 0..=all.len()), btree_set(0..all.len(), 0..3), mark()).prop_map(
-            |(ran, failed, mark)| Run {
-                collectors: ran
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, name)| (name, !failed.contains(&index)))
-                    .collect(),
-                mark,
-            },
-        );
+        let ran = (subsequence(names, 0..=all.len()), btree_set(0..all.len(), 0..3));
+        let run = (ran, mark(), REVISIONS).prop_map(|((ran, failed), mark, revision)| Run {
+            collectors: ran
+                .into_iter()
+                .enumerate()
+                .map(|(index, name)| (name, !failed.contains(&index)))
+                .collect(),
+            mark,
+            revision,
+        });
         let settings = (
             subsequence(all.clone(), 1..=all.len()),
             mark(),
@@ -192,12 +198,13 @@ fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>,
 }
 
 /// Whether the last success of a collector, if there was one, counts under the settings' mark.
-fn is_done(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
-    let success = |run: &&Run| run.collectors.get(collector) == Some(&true);
+fn is_done(collector: &Collector, runs: &[Run], mark: &DoneMark) -> bool {
+    let success = |run: &&Run| run.collectors.get(collector.name) == Some(&true);
     match (runs.iter().rfind(success), mark) {
         (None, _) => false,
-        (Some(_), DoneMark::Saved) => true,
-        (Some(run), generation) => run.mark == *generation,
+        // Of an older revision, and of no generation. What a later revision or any generation has left counts.
+        (Some(run), DoneMark::Saved) => run.mark != DoneMark::Saved || run.revision >= collector.revision,
+        (Some(run), generation) => run.mark == *generation && run.revision == collector.revision,
     }
 }
 
@@ -222,7 +229,7 @@ proptest! {
             let missing = workload
                 .collectors()
                 .iter()
-                .any(|collector| !is_done(collector.name, &runs, &settings.mark));
+                .any(|collector| !is_done(collector, &runs, &settings.mark));
             prop_assert_eq!(
                 wants_pod(daemon_set, &node),
                 missing && !traits.excluded(&settings),
@@ -292,9 +299,23 @@ proptest! {
 }
 
 #[test]
-fn a_selection_of_one_has_one_term() {
-    let selection = Selection::of(&crate::fakes::KERNEL);
-    let manifests = Manifests::new(&Settings::new(selection)).unwrap();
-    let daemon_set = manifests.daemon_sets().next().unwrap();
-    assert_eq!(terms(daemon_set).len(), 1);
+fn a_collector_has_a_term_and_from_the_second_revision_on_another_for_the_older_ones() {
+    let done = |collector: Collector, mark: DoneMark| -> Vec<_> {
+        let manifests =
+            Manifests::new(&Settings { mark, ..Settings::new(Selection::of(leaked(collector))) }).unwrap();
+        let daemon_set = manifests.daemon_sets().next().unwrap();
+        let first = |term: &NodeSelectorTerm| {
+            let NodeSelectorRequirement { key, operator, values } =
+                &term.match_expressions.as_ref().unwrap()[0];
+            assert_eq!(key, "k8s.haim.dev/kernel");
+            format!("{operator} {}", values.iter().flatten().cloned().collect::<Vec<_>>().join(","))
+        };
+        terms(daemon_set).iter().map(first).collect()
+    };
+    let generation = || DoneMark::Generation("2".parse().unwrap());
+    assert_eq!(done(named("kernel"), DoneMark::Saved), ["DoesNotExist "]);
+    assert_eq!(done(named("kernel"), generation()), ["NotIn 2"]);
+    let third = || named("kernel").revision(3);
+    assert_eq!(done(third(), DoneMark::Saved), ["DoesNotExist ", "In saved,saved.r2"]);
+    assert_eq!(done(third(), generation()), ["NotIn 2.r3"]);
 }

@@ -7,7 +7,7 @@ use node_annotator_core::{
 use node_annotator_deploy::Settings;
 
 pub(crate) static KERNEL: Collector = named("kernel");
-pub(crate) static CPU_MODEL: Collector = named("cpu-model");
+pub(crate) static CPU_MODEL: Collector = named("cpu-model").revision(2);
 pub(crate) static ANCHOR_IP: Collector = named("anchor-ip")
     .needs(&[Need::MetadataService])
     .variables(&[Variable::operator("METADATA_URL", "where it asks")]);

@@ -10,12 +10,14 @@ pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 pub const MAX_NAME_BYTES: usize = 63;
 
 /// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
-pub const RESERVED_FACTS: [&str; 5] = [ERROR, "failed", "value", "boot-id", "collected-at"];
+pub const RESERVED_FACTS: [&str; 5] = [ERROR, "failed", "value", BOOT_ID, COLLECTED_AT];
 
 /// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
 pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
 
 const ERROR: &str = "error";
+const BOOT_ID: &str = "boot-id";
+const COLLECTED_AT: &str = "collected-at";
 const OPT_OUT: &str = "opt-out";
 const SAVED: &str = "saved";
 
@@ -49,6 +51,16 @@ impl Prefix {
     /// The annotation that holds the last failure of a collector.
     pub fn error(&self, collector: &str) -> String {
         self.fact(collector, Some(ERROR))
+    }
+
+    /// The annotation that says which boot the facts of a collector are of.
+    pub fn boot_id(&self, collector: &str) -> String {
+        self.fact(collector, Some(BOOT_ID))
+    }
+
+    /// The annotation that says on which day the facts of a collector were read.
+    pub fn collected_at(&self, collector: &str) -> String {
+        self.fact(collector, Some(COLLECTED_AT))
     }
 
     /// The label with which an operator keeps a node out. Never written by us.
@@ -232,6 +244,8 @@ mod tests {
         assert_eq!(prefix.fact("kernel", Some("build")), "k8s.haim.dev/kernel.build");
         assert_eq!(prefix.done("kernel"), "k8s.haim.dev/kernel");
         assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");
+        assert_eq!(prefix.boot_id("kernel"), "k8s.haim.dev/kernel.boot-id");
+        assert_eq!(prefix.collected_at("kernel"), "k8s.haim.dev/kernel.collected-at");
         assert_eq!(prefix.opt_out(), "k8s.haim.dev/opt-out");
         assert_eq!(prefix.key_start(), "k8s.haim.dev/");
     }

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use crate::context::BootId;
 use crate::facts::LeftOut;
 use crate::report::TimeLimit;
 use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome, Report, Selection};
@@ -38,6 +39,7 @@ impl Runner {
     /// never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it.
     pub async fn run(&self, selection: &Selection, cx: Arc<Context>) -> Report {
         let (threads, end) = (Arc::new(Semaphore::new(THREADS)), Instant::now() + self.collect_budget);
+        let boot_id = boot_id(&cx, end);
         let mut running = JoinSet::new();
         for collector in selection.iter() {
             let (cx, threads) = (cx.restricted_to(collector), Arc::clone(&threads));
@@ -53,10 +55,18 @@ impl Runner {
                 entry
             });
         }
-        let report = Report::new(running.join_all().await).bounded();
+        let report = Report::new(running.join_all().await).bounded().in_boot(boot_id.await);
         report.entries().iter().for_each(log);
         report
     }
+}
+
+/// The boot of the node, read on a thread of its own while the collectors run; nothing where that takes too long.
+fn boot_id(cx: &Context, end: Instant) -> impl Future<Output = Option<BootId>> + use<> {
+    let host = cx.host.clone();
+    let mut reading = JoinSet::new();
+    reading.spawn_blocking(move || host.boot_id());
+    async move { timeout_at(end, reading.join_next()).await.ok()??.ok()? }
 }
 
 /// A place among the threads, for a collector that takes one.
@@ -96,6 +106,7 @@ async fn run_one(
     let outcome = match timeout_at(until, tries).await {
         Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
         Ok(Ok(Collected::NotApplicable(reason))) => Outcome::not_applicable(&reason),
+        Ok(Ok(Collected::Unknown(reason))) => Outcome::unknown(&reason),
         Ok(Err(Failure::Collect(error))) => match error.sandbox() {
             Some(evidence) => Outcome::of_sandbox(&evidence),
             None => Outcome::failed(&error),
@@ -116,7 +127,7 @@ async fn attempt(collector: &'static Collector, cx: Arc<Context>) -> Result<Coll
     };
     match started.join_next().await.expect("one was started")?? {
         Collected::Facts(facts) => Ok(Collected::Facts(facts.conform(collector)?)),
-        not_applicable @ Collected::NotApplicable(_) => Ok(not_applicable),
+        without @ (Collected::NotApplicable(_) | Collected::Unknown(_)) => Ok(without),
     }
 }
 
@@ -171,7 +182,7 @@ fn log(entry: &Entry) {
             let hint = outcome.hint();
             warn!(collector, outcome = kind, error, hint, attempts, milliseconds, "collector is not done");
         }
-        (Outcome::NotApplicable(reason), None) => {
+        (Outcome::NotApplicable(reason) | Outcome::Unknown(reason), None) => {
             debug!(collector, outcome = kind, reason, milliseconds, "collector is done");
         }
         (_, None) => debug!(collector, outcome = kind, milliseconds, "collector is done"),

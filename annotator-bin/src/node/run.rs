@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kube::{Client, Config};
 use node_annotator_core::{Context, DoneMark, Plan, Prefix, Report, Runner, Selection};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -24,6 +26,8 @@ pub struct Settings {
     pub prefix: Prefix,
     /// What the done label says.
     pub done_mark: DoneMark,
+    /// Whether the day is written beside the facts.
+    pub stamp_day: bool,
     /// Where the result goes.
     pub target: Target,
     /// When the process has written what there is to write and ends, counted from its start.
@@ -124,6 +128,8 @@ pub async fn run(
         }
         report = runner.run(&settings.selection, cx) => report,
     };
+    let today = || Timestamp::now().to_zoned(TimeZone::UTC).date().to_string();
+    let report = report.on_day(settings.stamp_day.then(today));
     let plan = Plan::new(&report, &settings.prefix, &settings.done_mark);
     let written = match &settings.target {
         Target::DryRun => Written::DryRun,

@@ -16,7 +16,7 @@ use crate::source::droplet::{self, Answer, Interface, Malformed, Metadata, Odd};
 const DROPLET_ID: Fact = Fact::primary("number of the Droplet, decimal", "289794365", Stability::Immutable)
     .kind(Kind::Number)
     .unique()
-    .also_in(NodeField::ProviderId);
+    .also_in(NodeField::ProviderId("digitalocean"));
 const REGION: Fact = Fact::named("region", "region slug", "nyc3", Stability::Immutable);
 const PUBLIC_IPV4: Fact = Fact::named(
     "public-ipv4",

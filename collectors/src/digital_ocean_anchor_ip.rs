@@ -28,7 +28,7 @@ const DROPLET_ID: Fact =
     Fact::named("droplet-id", "number of the Droplet, decimal", "289794365", Stability::Immutable)
         .kind(Kind::Number)
         .unique()
-        .also_in(NodeField::ProviderId);
+        .also_in(NodeField::ProviderId("digitalocean"));
 const REGION: Fact = Fact::named("region", "region slug", "nyc3", Stability::Immutable);
 const RESERVED_IP: Fact = Fact::named(
     "reserved-ip",

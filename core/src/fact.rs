@@ -106,8 +106,8 @@ impl Fact {
 pub enum NodeField {
     /// `status.nodeInfo.kernelVersion`.
     KernelVersion,
-    /// The last part of `spec.providerID`: the number that the cloud gave the machine.
-    ProviderId,
+    /// The last part of a `spec.providerID` that begins with this word and `://`: the number that the cloud gave the machine.
+    ProviderId(&'static str),
 }
 
 /// How the text of a fact is to be read, by whoever compares, sorts or selects.

@@ -4,6 +4,7 @@ mod attack;
 mod control_plane;
 mod doctor;
 mod failures;
+mod guard;
 mod killed;
 mod lifecycle;
 mod outages;

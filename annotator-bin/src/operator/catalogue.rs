@@ -38,7 +38,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
     } else {
         collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
-    let rows = [
+    let mut rows = vec![
         ("topic".to_owned(), collector.topic.to_string()),
         ("selected".to_owned(), collector.selected.to_string()),
         ("needs".to_owned(), needs),
@@ -47,6 +47,9 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         ("done label".to_owned(), prefix.done(collector.name)),
         ("on failure".to_owned(), format!("annotation {}", prefix.error(collector.name))),
     ];
+    if collector.holds_per_boot() {
+        rows.push(("boot".to_owned(), format!("annotation {}", prefix.boot_id(collector.name))));
+    }
     text += &wrapped_columns(&rows, 0);
     text += "\nannotations\n";
     for fact in collector.facts {
@@ -93,6 +96,7 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
         "timeoutSeconds": collector.timeout.as_secs_f64(),
         "doneLabel": prefix.done(collector.name),
         "errorAnnotation": prefix.error(collector.name),
+        "bootIdAnnotation": collector.holds_per_boot().then(|| prefix.boot_id(collector.name)),
         "facts": facts.collect::<Vec<_>>(),
         "retired": collector.retired,
         "variables": collector.variables,

@@ -4,11 +4,11 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::DeleteParams;
-use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings};
 use serde_json::json;
 
 use super::{restore, start, wait_for, wait_for_finding};
-use crate::support::{NAMESPACE, key, node_of};
+use crate::support::{NAMESPACE, install, key, node_of};
 
 #[tokio::test]
 async fn daemon_sets_that_claim_one_label_are_seen() -> Result<()> {
@@ -101,5 +101,21 @@ async fn pods_that_do_not_get_done_are_a_warning() -> Result<()> {
     let broken = node_of("broken", "intel-xeon").env("NODE_ANNOTATOR_DEADLINE", "never");
     cluster.add_node(broken).await?;
     wait_for_finding(&cluster, &[("progress", "WARN")], "exit code 2").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_other_layout_has_left_over_is_named() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    let combined = Settings { layout: Layout::Combined, ..settings };
+    install(&cluster, &combined).await?;
+    let seen = wait_for(&cluster, &[("done-labels", "FAIL")]).await?;
+    for name in ["node-annotator-cpu-model", "node-annotator-kernel"] {
+        let command = format!("kubectl delete daemonset --namespace {NAMESPACE} {name}");
+        assert!(seen.hint("done-labels").contains(&command), "{}", seen.hint("done-labels"));
+        let sets: Api<DaemonSet> = Api::namespaced(cluster.client(), NAMESPACE);
+        sets.delete(name, &DeleteParams::default()).await?;
+    }
+    wait_for(&cluster, &[]).await?;
     Ok(())
 }

@@ -22,6 +22,7 @@ mod report;
 mod requests;
 mod rights;
 mod server;
+mod staleness;
 mod table;
 
 use std::time::Duration;

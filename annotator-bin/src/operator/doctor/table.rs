@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,9 @@ use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
 use super::lists::list;
 use super::requests::{DENIALS, Denial};
-use super::{account_users, answers, coverage, namespaces, overlap, policy, progress, rights, server};
+use super::{
+    account_users, answers, coverage, namespaces, overlap, policy, progress, rights, server, staleness,
+};
 use crate::trouble::Trouble;
 
 /// A check.
@@ -46,6 +48,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("policy-alone", Scope::Cluster(|all| Box::pin(policy_alone(all)))),
         row("policy-covers", Scope::Cluster(|all| Box::pin(ready(policy_covers(all))))),
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
+        row("facts-current", Scope::Cluster(|all| Box::pin(facts_current(all)))),
     ];
     let of_namespace = [
         row("pod-security", Scope::Namespace(|all, one| Box::pin(ready(pod_security(all, one))))),
@@ -104,6 +107,10 @@ fn done_labels(all: &Evidence) -> Outcome {
     let names: Vec<_> = all.namespaces.iter().map(|namespace| namespace.account.namespace.clone()).collect();
     let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
     Ok(overlap::conclude(sets, &all.settings.prefix, &names))
+}
+
+async fn facts_current(all: &Evidence) -> Outcome {
+    Ok(staleness::conclude(&list::<Node>(&all.administrator, None).await?, &all.scope))
 }
 
 fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {

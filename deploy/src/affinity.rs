@@ -5,13 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use node_annotator_core::{Collector, DoneMark};
 
-use crate::{Settings, Workload};
-
-/// Nodes without a kubelet, or without host facts: a pod there would stay pending, or tell about a sandbox.
-const EXCLUSIONS: [(&str, &str); 2] =
-    [("type", "virtual-kubelet"), ("eks.amazonaws.com/compute-type", "fargate")];
-
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+use crate::{Settings, Workload, placement};
 
 /// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must hold.
 ///
@@ -19,10 +13,7 @@ const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// matches none of them any more.
 pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     let mut common = vec![without(settings.prefix.opt_out())];
-    common.extend(EXCLUSIONS.map(|(key, value)| other_than(key, value)));
-    if settings.exclude_control_plane {
-        common.push(without(CONTROL_PLANE));
-    }
+    common.extend(placement::requirements(settings));
     let term = |missing| {
         let match_expressions = std::iter::once(missing).chain(common.iter().cloned()).collect();
         NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }

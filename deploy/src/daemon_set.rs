@@ -1,12 +1,10 @@
 //! The DaemonSet of a workload.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, HostPathVolumeSource, LocalObjectReference,
     ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-    SecurityContext, Toleration, Volume, VolumeMount,
+    SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -16,8 +14,8 @@ use node_annotator_core::need::PathKind;
 
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
-use crate::settings::OS_LABEL;
-use crate::{Settings, Workload, labels, token};
+use crate::pod_metadata::pod_metadata;
+use crate::{Settings, Workload, labels, placement, token};
 
 /// Where the files of the host are mounted.
 const HOST_MOUNT: &str = "/host";
@@ -40,7 +38,7 @@ pub(crate) fn daemon_set(workload: &Workload, settings: &Settings) -> DaemonSet 
                 match_expressions: None,
             },
             template: PodTemplateSpec {
-                metadata: Some(pod_metadata(recommended)),
+                metadata: Some(pod_metadata(settings, recommended)),
                 spec: Some(pod(workload, settings)),
             },
             update_strategy: Some(update_strategy()),
@@ -63,13 +61,6 @@ fn update_strategy() -> DaemonSetUpdateStrategy {
     }
 }
 
-/// A proxy beside the container would outlive the run, and needs the capabilities that ours gives up.
-fn pod_metadata(mut labels: BTreeMap<String, String>) -> ObjectMeta {
-    labels.insert("sidecar.istio.io/inject".to_owned(), "false".to_owned());
-    let annotations = BTreeMap::from([("linkerd.io/inject".to_owned(), "disabled".to_owned())]);
-    ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
-}
-
 fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
     let host_paths: Vec<_> = workload.mounts().into_iter().enumerate().collect();
     let mut volumes: Vec<_> =
@@ -78,14 +69,11 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
     volumes.push(token::volume());
     mounts.push(token::mount());
     let secrets = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
-    let mut node_selector = settings.node_selector.clone();
-    node_selector.insert(OS_LABEL.0.to_owned(), OS_LABEL.1.to_owned());
     PodSpec {
         affinity: Some(affinity(workload, settings)),
-        node_selector: Some(node_selector),
-        // Facts are wanted of every node, whatever it is reserved for or suffers from.
-        tolerations: Some(vec![Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() }]),
-        priority_class_name: Some(settings.installation.cluster_object()),
+        node_selector: Some(placement::node_selector(settings)),
+        tolerations: settings.tolerations.list(),
+        priority_class_name: settings.priority_class_name(),
         service_account_name: Some(settings.installation.service_account().to_owned()),
         // The one that comes by itself is valid for a year: see `token`.
         automount_service_account_token: Some(false),
@@ -159,13 +147,16 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
 
 /// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB; the limit only
 /// ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
+///
+/// Of local storage a pod uses its log alone. It asks for 0 of it: without a request the limit would be it, and a node that is full, or
+/// does not tell what it has, would never get a pod. The limit satisfies quotas that want one.
 fn resources() -> ResourceRequirements {
     let quantities = |list: &[(&str, &str)]| {
         list.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
     };
     ResourceRequirements {
-        requests: Some(quantities(&[("cpu", "5m"), ("memory", "16Mi")])),
-        limits: Some(quantities(&[("memory", "64Mi")])),
+        requests: Some(quantities(&[("cpu", "5m"), ("memory", "16Mi"), ("ephemeral-storage", "0")])),
+        limits: Some(quantities(&[("memory", "64Mi"), ("ephemeral-storage", "64Mi")])),
         claims: None,
     }
 }

@@ -38,15 +38,15 @@ pub enum Error {
     /// The name cannot be that of a Secret.
     #[error("`{0}` cannot name an image pull secret: a DNS subdomain is expected")]
     ImagePullSecret(String),
-    /// The node selector is malformed, or no node that is still to do could match it.
-    #[error("node selector `{key}={value}`: {reason}")]
-    NodeSelector {
-        /// The label's key.
-        key: String,
-        /// The label's value.
+    /// A label, a taint or the like is malformed, or nothing could run with it.
+    #[error("{what} `{value}`: {reason}")]
+    Refused {
+        /// What it is.
+        what: &'static str,
+        /// As it was given.
         value: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// The collector's name cannot be used for a DaemonSet.
     #[error("no DaemonSet can be named for the collector `{collector}`: {reason}")]

@@ -18,6 +18,9 @@ pub const VERSION: &str = "app.kubernetes.io/version";
 /// What generated it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// All of them.
+pub(crate) const ALL: [&str; 5] = [NAME, COMPONENT, PART_OF, VERSION, MANAGED_BY];
+
 /// The component of a DaemonSet that runs several collectors. No collector may have this name.
 pub const COMBINED: &str = "combined";
 

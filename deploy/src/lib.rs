@@ -5,6 +5,7 @@
 //! [`node_annotator_core::Prefix`].
 
 pub mod affinity;
+pub mod architecture;
 pub mod base;
 mod daemon_set;
 pub mod error;
@@ -14,18 +15,24 @@ pub mod installation;
 pub mod labels;
 pub mod manifests;
 pub mod object;
+pub mod placement;
+mod pod_metadata;
 pub mod policy;
 mod queue;
 mod render;
 pub mod settings;
 mod syntax;
 mod token;
+pub mod tolerations;
 pub mod workload;
 
+pub use architecture::Architecture;
 pub use error::Error;
 pub use folder::Difference;
 pub use installation::Installation;
 pub use manifests::{File, Manifests};
 pub use object::Object;
-pub use settings::{DEFAULT_IMAGE, ImagePullPolicy, Layout, PolicyMode, Queue, Settings};
+pub use placement::Exclusion;
+pub use settings::{DEFAULT_IMAGE, ImagePullPolicy, Layout, PolicyMode, PriorityClassName, Queue, Settings};
+pub use tolerations::Tolerations;
 pub use workload::Workload;

@@ -6,6 +6,9 @@ use node_annotator_core::{Collector, DoneMark, PrivilegeClass};
 use crate::policy::Scope;
 use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, labels, policy, queue};
 
+/// The number of the last file before the DaemonSets.
+const LAST_NUMBER: i32 = 8;
+
 /// All objects of an installation, as files in the order in which they are applied: a right is never granted before the
 /// policy that limits it.
 #[derive(Debug, Clone)]
@@ -123,17 +126,20 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
             "No pod of ours listens.",
             each(&|class| base::network_policy(installation, class).into()),
         ),
-        file(
+    ]);
+    // By name: whoever asks for ours by its name gets it as well.
+    if settings.priority_class_name() == Some(installation.cluster_object()) {
+        files.push(file(
             "07-priority-class.yaml",
             "On a full node a run waits until there is room.",
             vec![base::priority_class(installation).into()],
-        ),
-        file(
-            "08-cluster-role-binding.yaml",
-            "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
-            vec![base::cluster_role_binding(installation, classes).into()],
-        ),
-    ]);
+        ));
+    }
+    files.push(file(
+        "08-cluster-role-binding.yaml",
+        "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
+        vec![base::cluster_role_binding(installation, classes).into()],
+    ));
     set_sync_waves(&mut files);
     files.extend(workloads.iter().map(|workload| {
         let objects = vec![daemon_set::daemon_set(workload, settings).into()];
@@ -170,11 +176,12 @@ fn about_daemon_set(workload: &Workload, settings: &Settings) -> String {
 }
 
 /// Argo CD sorts by kind, and puts rights before policies, but for waves: each file is one, and the DaemonSets are the last, which
-/// needs no annotation.
+/// needs no annotation. Which it is follows from its number, and not from what else there is: the priority level is shared by
+/// installations of different settings.
 fn set_sync_waves(files: &mut [File]) {
-    let mut wave = 0;
-    for file in files.iter_mut().rev() {
-        wave -= 1;
+    for file in files {
+        let number = file.name.split('-').next().and_then(|number| number.parse::<i32>().ok());
+        let wave = number.expect("what comes before the DaemonSets has a number") - LAST_NUMBER - 1;
         for object in &mut file.objects {
             let annotations = object.metadata_mut().annotations.get_or_insert_default();
             annotations.insert("argocd.argoproj.io/sync-wave".to_owned(), wave.to_string());

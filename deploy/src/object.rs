@@ -70,8 +70,12 @@ kinds! {
 }
 
 impl Object {
-    /// Labels the object, and the pods that it makes, with the version of the binary that generates it.
+    /// Labels the object, and the pods that it makes, with the version of the binary that generates it; but for what installations
+    /// of several versions share.
     pub(crate) fn label_version(&mut self, version: &str) {
+        if matches!(self, Self::PriorityLevelConfiguration(_)) {
+            return;
+        }
         // What Cargo allows in a version and Kubernetes does not in a label.
         let version = version.replace('+', "-");
         if let Self::DaemonSet(set) = self

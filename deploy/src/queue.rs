@@ -23,13 +23,20 @@ const SHARES: i32 = 5;
 /// More than a large fleet: what finds no room is turned away, and comes back.
 const QUEUE_LENGTH: i32 = 10_000;
 
+/// Keep Argo CD and Flux from taking it from the other installations, when they take one away.
+const KEPT: [(&str, &str); 2] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+
 /// One for all installations: it stays when one of them goes, so it has neither the name nor the version of one.
 pub(crate) fn priority_level() -> PriorityLevelConfiguration {
-    let labels = [(labels::NAME, PRODUCT), (labels::MANAGED_BY, PRODUCT)];
+    let map = |entries: [(&str, &str); 2]| entries.map(|(key, value)| (key.to_owned(), value.to_owned()));
     PriorityLevelConfiguration {
         metadata: ObjectMeta {
             name: Some(PRODUCT.to_owned()),
-            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            labels: Some(map([(labels::NAME, PRODUCT), (labels::MANAGED_BY, PRODUCT)]).into()),
+            annotations: Some(map(KEPT).into()),
             ..ObjectMeta::default()
         },
         spec: Some(PriorityLevelConfigurationSpec {

@@ -5,15 +5,15 @@ use std::str::FromStr;
 
 use node_annotator_core::{DoneMark, Prefix, Selection};
 
+use crate::architecture::Architecture;
+use crate::placement::Exclusion;
 use crate::policy::Scope;
-use crate::syntax::{is_dns_subdomain, is_image_reference, is_label_key, is_label_value};
-use crate::{Error, Installation, foreign_prefix, policy, workload};
+use crate::syntax::{is_dns_subdomain, is_image_reference};
+use crate::tolerations::Tolerations;
+use crate::{Error, Installation, foreign_prefix, placement, pod_metadata, policy, workload};
 
 /// The image of this version, from whatever registry the nodes ask by default.
 pub const DEFAULT_IMAGE: &str = concat!("node-annotator:", env!("CARGO_PKG_VERSION"));
-
-/// The label that says which operating system a node runs.
-pub(crate) const OS_LABEL: (&str, &str) = ("kubernetes.io/os", "linux");
 
 /// Everything that manifests depend on.
 #[derive(Debug, Clone)]
@@ -43,13 +43,23 @@ pub struct Settings {
     /// How collectors share DaemonSets.
     pub layout: Layout,
     /// Labels that a node must have, beside `kubernetes.io/os: linux`.
-    ///
-    /// An image of one architecture needs `kubernetes.io/arch` here in a cluster of several.
     pub node_selector: BTreeMap<String, String>,
+    /// The architectures of the image; nodes of any when it is empty.
+    pub architectures: Vec<Architecture>,
+    /// Nodes that are left out, beside virtual ones.
+    pub exclusions: Vec<Exclusion>,
     /// Whether nodes of the control plane are left out.
     pub exclude_control_plane: bool,
     /// Whether collectors that ask a metadata service do so from the host network, where pods cannot reach it.
     pub host_network: bool,
+    /// Which taints do not keep pods away.
+    pub tolerations: Tolerations,
+    /// Which priority the pods have.
+    pub priority_class: PriorityClassName,
+    /// Labels of the pods, beside ours.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations of the pods, beside ours.
+    pub pod_annotations: BTreeMap<String, String>,
     /// Values of variables that collectors take from the operator.
     pub environment: BTreeMap<String, String>,
     /// Whether what a sandbox shows is published as the node's.
@@ -79,8 +89,14 @@ impl Settings {
             image_pull_secrets: Vec::new(),
             layout: Layout::default(),
             node_selector: BTreeMap::new(),
+            architectures: Vec::new(),
+            exclusions: Vec::new(),
             exclude_control_plane: false,
             host_network: false,
+            tolerations: Tolerations::default(),
+            priority_class: PriorityClassName::default(),
+            pod_labels: BTreeMap::new(),
+            pod_annotations: BTreeMap::new(),
             environment: BTreeMap::new(),
             trust_sandbox: false,
             policy: PolicyMode::default(),
@@ -102,7 +118,8 @@ impl Settings {
         if let Some(owner) = owner {
             return Err(Error::ForeignPrefix { prefix: self.prefix.clone(), owner });
         }
-        self.check_node_selector()?;
+        placement::check(self)?;
+        pod_metadata::check(self)?;
         self.check_environment()?;
         self.selection.iter().try_for_each(workload::check)?;
         match self.policy {
@@ -125,23 +142,13 @@ impl Settings {
         }
     }
 
-    fn check_node_selector(&self) -> Result<(), Error> {
-        let done = |key: &str| self.selection.iter().any(|collector| self.prefix.done(collector.name) == key);
-        for (key, value) in &self.node_selector {
-            let reason = if !is_label_key(key) {
-                "the key is not that of a label"
-            } else if !is_label_value(value) {
-                "the value is not that of a label"
-            } else if key == OS_LABEL.0 && value != OS_LABEL.1 {
-                "collectors run on linux only"
-            } else if done(key) || *key == self.prefix.opt_out() {
-                "nodes with this label are done or opted out, and never run"
-            } else {
-                continue;
-            };
-            return Err(Error::NodeSelector { key: key.clone(), value: value.clone(), reason });
+    /// The PriorityClass of the pods.
+    pub(crate) fn priority_class_name(&self) -> Option<String> {
+        match &self.priority_class {
+            PriorityClassName::Own => Some(self.installation.cluster_object()),
+            PriorityClassName::Existing(name) => Some(name.clone()),
+            PriorityClassName::None => None,
         }
-        Ok(())
     }
 }
 
@@ -185,6 +192,35 @@ pub enum Queue {
     Own,
     /// In that of all service accounts.
     Shared,
+}
+
+/// Which PriorityClass the pods name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum PriorityClassName {
+    /// Our own, which is part of the manifests: pods wait until there is room, and push nobody out.
+    #[default]
+    Own,
+    /// One that is there already.
+    Existing(String),
+    /// None: the pods have the cluster's default.
+    None,
+}
+
+impl FromStr for PriorityClassName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "own" => Ok(Self::Own),
+            "none" => Ok(Self::None),
+            name if is_dns_subdomain(name) => Ok(Self::Existing(name.to_owned())),
+            other => Err(Error::Refused {
+                what: "priority class",
+                value: other.to_owned(),
+                reason: "write `own`, `none`, or the name of a PriorityClass, a DNS subdomain".to_owned(),
+            }),
+        }
+    }
 }
 
 /// When the kubelet pulls the image.

@@ -98,6 +98,12 @@ fn variables_of_other_commands_do_what_the_flags_do() {
         ("NODE_ANNOTATOR_NAMESPACE", "facts"),
         ("NODE_ANNOTATOR_NODE_SELECTOR", "example.com/pool=a,example.com/zone=b"),
         ("NODE_ANNOTATOR_IMAGE_PULL_SECRET", ""),
+        ("NODE_ANNOTATOR_ARCH", "arm64"),
+        ("NODE_ANNOTATOR_EXCLUDE", "example.com/edge,example.com/pool=gpu"),
+        ("NODE_ANNOTATOR_TOLERATIONS", "none"),
+        ("NODE_ANNOTATOR_PRIORITY_CLASS", "none"),
+        ("NODE_ANNOTATOR_POD_LABEL", "example.com/team=platform,example.com/tier=1"),
+        ("NODE_ANNOTATOR_POD_ANNOTATION", "example.com/note=one, two"),
     ]);
     let sets: Vec<_> = objects.iter().filter(|object| object["kind"] == "DaemonSet").collect();
     let [set] = sets[..] else { panic!("one for both: {sets:?}") };
@@ -107,5 +113,13 @@ fn variables_of_other_commands_do_what_the_flags_do() {
         (&pod["nodeSelector"]["example.com/pool"], &pod["nodeSelector"]["example.com/zone"]),
         (&"a".into(), &"b".into())
     );
-    assert!(pod["imagePullSecrets"].is_null(), "{pod}");
+    assert_eq!(pod["nodeSelector"]["kubernetes.io/arch"], "arm64");
+    let affinity = pod["affinity"].to_string();
+    assert!(affinity.contains("example.com/edge") && affinity.contains("example.com/pool"), "{affinity}");
+    for absent in ["imagePullSecrets", "tolerations", "priorityClassName"] {
+        assert!(pod[absent].is_null(), "{pod}");
+    }
+    let metadata = &set["spec"]["template"]["metadata"];
+    assert_eq!(metadata["labels"]["example.com/tier"], "1");
+    assert_eq!(metadata["annotations"]["example.com/note"], "one, two");
 }

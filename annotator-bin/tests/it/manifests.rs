@@ -70,6 +70,37 @@ fn each_flag_reaches_the_objects() {
 }
 
 #[test]
+fn each_flag_about_nodes_and_pods_reaches_the_objects() {
+    let objects = objects(&[
+        "--collectors=kernel",
+        "--arch=amd64,arm64",
+        "--exclude=example.com/pool=gpu",
+        "--exclude=example.com/edge,example.com/spare",
+        "--tolerations=dedicated=db:NoSchedule,gpu",
+        "--priority-class=system-node-critical",
+        "--pod-label=example.com/team=platform,example.com/tier=1",
+        "--pod-annotation=example.com/note=one, two",
+    ]);
+    assert!(of_kind(&objects, "PriorityClass").is_empty());
+    let template = &of_kind(&objects, "DaemonSet")[0]["spec"]["template"];
+    let (metadata, pod) = (&template["metadata"], &template["spec"]);
+    assert_eq!(metadata["labels"]["example.com/team"], "platform");
+    assert_eq!(metadata["labels"]["example.com/tier"], "1");
+    assert_eq!(metadata["annotations"]["example.com/note"], "one, two");
+    assert_eq!(pod["priorityClassName"], "system-node-critical");
+    assert_eq!(pod["tolerations"].as_array().map(Vec::len), Some(2));
+    let affinity = pod["affinity"].to_string();
+    for part in [
+        r#"{"key":"example.com/pool","operator":"NotIn","values":["gpu"]}"#,
+        r#"{"key":"example.com/edge","operator":"DoesNotExist"}"#,
+        r#"{"key":"example.com/spare","operator":"DoesNotExist"}"#,
+        r#"{"key":"kubernetes.io/arch","operator":"In","values":["amd64","arm64"]}"#,
+    ] {
+        assert!(affinity.contains(part), "{affinity}");
+    }
+}
+
+#[test]
 fn a_daemon_set_and_a_namespace_for_each_privilege_class_unless_more_is_asked_for() {
     let counts =
         |objects: &[Value]| (of_kind(objects, "DaemonSet").len(), of_kind(objects, "Namespace").len());
@@ -124,6 +155,15 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--generation=2.r3"], "leave out the `.r`"),
         (&["--combined", "--layout=per-collector"], "contradict each other"),
         (&["--layout=each"], "possible values: combined, per-collector"),
+        (&["--node-selector=pool=a,pool=b"], "two values: `a` and `b`"),
+        (&["--pod-label=a=1", "--pod-label=a=2"], "two values"),
+        (&["--arch=x86_64"], "Kubernetes calls it `amd64`"),
+        (&["--exclude=kubernetes.io/os=linux"], "every node that could run"),
+        (&["--exclude=a b"], "not that of a label"),
+        (&["--tolerations=gpu:Always"], "valid effects: NoSchedule"),
+        (&["--priority-class=A"], "the name of a PriorityClass"),
+        (&["--pod-label=app.kubernetes.io/name=mine"], "the DaemonSet finds its pods"),
+        (&["--pod-annotation=note"], "an `=` is missing"),
         (&["-o", "toml"], "possible values: yaml, json"),
     ] {
         let output = manifests(arguments);

@@ -85,11 +85,26 @@ impl Run {
 struct Traits {
     opted_out: bool,
     control_plane: bool,
-    virtual_kubelet: bool,
-    fargate: bool,
     windows: bool,
     ssd: bool,
+    /// Of the operator's exclusions, the one without a value and the one with it.
+    burning: bool,
+    rented: bool,
+    virtual_node: Option<(&'static str, &'static str)>,
+    architecture: &'static str,
 }
+
+/// How virtual nodes are known.
+const VIRTUAL_NODES: [(&str, &str); 8] = [
+    ("eks.amazonaws.com/compute-type", "fargate"),
+    ("k8s.aliyun.com/vnode", "true"),
+    ("liqo.io/type", "virtual-node"),
+    ("node.kubernetes.io/instance-type", "eklet"),
+    ("type", "kwok"),
+    ("type", "virtual-kubelet"),
+    ("virtual-node.interlink/type", "virtual-kubelet"),
+    ("virtualization", "virtualnode2"),
+];
 
 impl Traits {
     fn labels(&self, prefix: &Prefix) -> Labels {
@@ -102,18 +117,29 @@ impl Traits {
         };
         set(self.opted_out, &prefix.opt_out(), "");
         set(self.control_plane, "node-role.kubernetes.io/control-plane", "");
-        set(self.virtual_kubelet, "type", "virtual-kubelet");
-        set(!self.virtual_kubelet, "type", "bare-metal");
-        set(self.fargate, "eks.amazonaws.com/compute-type", "fargate");
+        // The same keys on nodes that are none of it.
+        set(true, "type", "bare-metal");
+        set(true, "node.kubernetes.io/instance-type", "m5.large");
+        set(true, "eks.amazonaws.com/compute-type", "ec2");
+        if let Some((key, value)) = self.virtual_node {
+            set(true, key, value);
+        }
         set(self.ssd, "example.com/disk", "ssd");
+        set(self.burning, "example.com/burning", "brightly");
+        set(true, "example.com/owner", if self.rented { "others" } else { "us" });
+        set(true, "kubernetes.io/arch", self.architecture);
         labels
     }
 
     fn excluded(&self, settings: &Settings) -> bool {
+        let excluded = |label: &str| settings.exclusions.iter().any(|it| it.to_string() == label);
+        let architectures = &settings.architectures;
         self.opted_out
-            || self.virtual_kubelet
-            || self.fargate
+            || self.virtual_node.is_some()
             || self.windows
+            || (self.burning && excluded("example.com/burning"))
+            || (self.rented && excluded("example.com/owner=others"))
+            || (!architectures.is_empty() && architectures.iter().all(|it| it.as_str() != self.architecture))
             || (self.control_plane && settings.exclude_control_plane)
             || (!self.ssd && !settings.node_selector.is_empty())
     }
@@ -121,14 +147,20 @@ impl Traits {
 
 fn traits() -> impl Strategy<Value = Traits> {
     // Each is rare, so that most nodes are none of it.
-    vec(prop::bool::weighted(0.1), 6).prop_map(|rare| Traits {
-        opted_out: rare[0],
-        control_plane: rare[1],
-        virtual_kubelet: rare[2],
-        fargate: rare[3],
-        windows: rare[4],
-        ssd: !rare[5],
-    })
+    let virtual_node = prop::option::weighted(0.1, select(VIRTUAL_NODES.to_vec()));
+    let architecture = select(vec!["amd64", "arm64", "s390x"]);
+    (vec(prop::bool::weighted(0.1), 6), virtual_node, architecture).prop_map(
+        |(rare, virtual_node, architecture)| Traits {
+            opted_out: rare[0],
+            control_plane: rare[1],
+            windows: rare[2],
+            ssd: !rare[3],
+            burning: rare[4],
+            rented: rare[5],
+            virtual_node,
+            architecture,
+        },
+    )
 }
 
 fn mark() -> impl Strategy<Value = DoneMark> {
@@ -180,19 +212,25 @@ fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>,
             mark(),
             select(vec![Layout::PerCollector, Layout::Combined]),
             any::<[bool; 3]>(),
+            subsequence(vec!["amd64", "arm64"], 0..=2),
+            subsequence(vec!["example.com/burning", "example.com/owner=others", "type=none"], 0..=3),
         )
-            .prop_map(move |(selected, mark, layout, [control_plane, host_network, ssd])| Settings {
-                prefix: prefix.clone(),
-                mark,
-                layout,
-                exclude_control_plane: control_plane,
-                host_network,
-                node_selector: ssd
-                    .then(|| ("example.com/disk".to_owned(), "ssd".to_owned()))
-                    .into_iter()
-                    .collect(),
-                ..Settings::new(selection(&selected))
-            });
+            .prop_map(
+                move |(selected, mark, layout, [control_plane, host_network, ssd], arch, exclude)| Settings {
+                    prefix: prefix.clone(),
+                    mark,
+                    layout,
+                    exclude_control_plane: control_plane,
+                    architectures: arch.iter().map(|name| name.parse().unwrap()).collect(),
+                    exclusions: exclude.iter().map(|text| text.parse().unwrap()).collect(),
+                    host_network,
+                    node_selector: ssd
+                        .then(|| ("example.com/disk".to_owned(), "ssd".to_owned()))
+                        .into_iter()
+                        .collect(),
+                    ..Settings::new(selection(&selected))
+                },
+            );
         (Just(all), settings, vec(run, 0..4), traits())
     })
 }
@@ -318,4 +356,22 @@ fn a_collector_has_a_term_and_from_the_second_revision_on_another_for_the_older_
     let third = || named("kernel").revision(3);
     assert_eq!(done(third(), DoneMark::Saved), ["DoesNotExist ", "In saved,saved.r2"]);
     assert_eq!(done(third(), generation()), ["NotIn 2.r3"]);
+}
+
+#[test]
+fn each_key_stands_once_in_a_term() {
+    let mut settings = Settings::new(Selection::of(&crate::fakes::KERNEL));
+    settings.exclusions = ["type=a", "example.com/pool=b", "example.com/pool", "type=a"]
+        .map(|text| text.parse().unwrap())
+        .into();
+    let manifests = Manifests::new(&settings).unwrap();
+    let [term] = terms(manifests.daemon_sets().next().unwrap()) else { panic!("one term") };
+    let expressions = term.match_expressions.as_deref().unwrap();
+    let of = |key: &str| {
+        let found: Vec<_> = expressions.iter().filter(|it| it.key == key).collect();
+        let [found] = found[..] else { panic!("{key}: {found:?}") };
+        (found.operator.as_str(), found.values.clone().unwrap_or_default())
+    };
+    assert_eq!(of("type"), ("NotIn", ["a", "kwok", "virtual-kubelet"].map(str::to_owned).into()));
+    assert_eq!(of("example.com/pool"), ("DoesNotExist", vec![]));
 }

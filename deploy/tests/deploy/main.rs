@@ -1,8 +1,10 @@
 //! What is generated, held against the rules that Kubernetes has for it.
 
 mod affinity;
+mod components;
 mod fakes;
 mod folder;
 mod manifests;
 mod policy;
+mod shape;
 mod yaml;

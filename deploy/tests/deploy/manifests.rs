@@ -332,6 +332,7 @@ fn bad_input_is_refused() {
         .join("\n\n")
     );
     assert!(Manifests::new(&with_selector("kubernetes.io/os", "linux")).is_ok());
+    assert!(Manifests::new(&with_selector("type", "bare-metal")).is_ok());
     let insisting = Settings { prefix: "cilium.io".parse().unwrap(), allow_foreign_prefix: true, ..all() };
     assert!(Manifests::new(&insisting).is_ok());
     // Facts of one collector may decide where another runs.

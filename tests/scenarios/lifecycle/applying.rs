@@ -1,4 +1,5 @@
-//! The generated files and the real kubectl: nothing to warn of, and nothing to change the second time.
+//! The generated files and the real kubectl: nothing to warn of, and nothing to change the second time, whoever
+//! applies it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,8 +48,29 @@ async fn kubectl_applies_the_generated_files_without_a_warning_and_only_once() -
         ensure_silent(&kubectl, &server_side).await?;
         ensure_same(&first, &versions(&kubectl, &folder).await?)?;
         ensure_silent(&kubectl, &format!("kubectl diff --server-side -f {files}")).await?;
-        ensure_silent(&kubectl, &format!("{server_side} --field-manager another")).await?;
+
+        // Another manager claims what is there, which changes no object but for its claim, and that once.
+        let another = format!("{server_side} --field-manager another");
+        ensure_silent(&kubectl, &another).await?;
+        let claimed = versions(&kubectl, &folder).await?;
+        ensure!(generations(&claimed) == generations(&first), "{claimed:#?}\n{first:#?}");
+        ensure_silent(&kubectl, &another).await?;
         ensure_silent(&kubectl, &server_side).await?;
+        ensure_same(&claimed, &versions(&kubectl, &folder).await?)?;
+        for manager in ["kubectl", "another"] {
+            let diff = format!("kubectl diff --server-side --field-manager {manager} -f {files}");
+            ensure_silent(&kubectl, &diff).await?;
+        }
+
+        // Nobody wants a pod here: that is the end of a rollout, and not its beginning.
+        let sets = "kubectl get daemonsets --all-namespaces --output jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}'";
+        for set in kubectl.run(sets).await?.stdout.lines() {
+            let (namespace, name) = set.split_once(' ').context("no name")?;
+            let rollout =
+                format!("kubectl rollout status daemonset {name} --namespace {namespace} --timeout 30s");
+            let said = ensure_silent(&kubectl, &rollout).await?;
+            ensure!(said.contains("successfully rolled out"), "{said}");
+        }
     }
     Ok(())
 }
@@ -78,6 +100,10 @@ async fn versions(kubectl: &Kubectl, folder: &Path) -> Result<BTreeMap<String, [
         Ok(versions)
     })
     .await
+}
+
+fn generations(versions: &BTreeMap<String, [Value; 2]>) -> Vec<&Value> {
+    versions.values().map(|[generation, _]| generation).collect()
 }
 
 fn ensure_same(before: &BTreeMap<String, [Value; 2]>, after: &BTreeMap<String, [Value; 2]>) -> Result<()> {

@@ -2,9 +2,12 @@
 
 mod applying;
 mod clash;
+mod full_nodes;
 mod kubectl;
+mod kustomize;
 mod names;
 mod other_policies;
+mod overlay;
 mod removal;
 mod rerun;
 mod seed;

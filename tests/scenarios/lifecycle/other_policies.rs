@@ -6,12 +6,13 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
-use node_annotator_deploy::Manifests;
+use node_annotator_tests::guardian::Guardian;
 use node_annotator_tests::{Cluster, Options, wait};
 use serde_json::json;
 
 use super::combined;
 use super::kubectl::Kubectl;
+use super::overlay::Overlay;
 use crate::support::{COLLECTORS, NAMESPACE, install, key, node_of, wait_for_label, wait_until_gone};
 
 /// Stands in for `restricted-v2` of `OpenShift`: a pod may not name a user outside of its namespace's range.
@@ -33,7 +34,7 @@ spec: {policyName: like-restricted-v2, validationActions: [Deny]}
 "#;
 
 /// Stands in for a rule that wants a probe on every container of a DaemonSet.
-const PROBES: &str = r#"
+pub(super) const PROBES: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: like-require-probes}
@@ -50,19 +51,6 @@ metadata: {name: like-require-probes}
 spec: {policyName: like-require-probes, validationActions: [Deny]}
 "#;
 
-/// A probe that any container of ours passes: it runs what is in the image.
-const OVERLAY: &str = "
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../files]
-patches:
-- target: {kind: DaemonSet}
-  patch: |-
-    - op: add
-      path: /spec/template/spec/containers/0/startupProbe
-      value: {exec: {command: [/node-annotator, --version]}}
-";
-
 #[tokio::test]
 async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
@@ -74,16 +62,51 @@ async fn a_cluster_that_hands_out_users_and_one_that_wants_probes_run_it() -> Re
     let refused = install(&cluster, &settings).await.expect_err("without probes it is refused");
     assert!(format!("{refused:#}").contains("probes are required"), "{refused:#}");
 
-    let folder = cluster.folder().join("files");
-    Manifests::new(&settings)?.write(&folder)?;
-    let overlay = cluster.folder().join("overlay");
-    fs::create_dir(&overlay)?;
-    fs::write(overlay.join("kustomization.yaml"), OVERLAY)?;
-    Kubectl::of(&cluster).await?.run(&format!("kubectl apply -k {}", overlay.display())).await?;
+    let with_probes = Overlay::write(&cluster, "probes", &settings)?.with(&["probes"])?;
+    Kubectl::of(&cluster).await?.run(&format!("kubectl apply -k {with_probes}")).await?;
     for collector in COLLECTORS {
         wait_for_label(&cluster, "n1", &key(collector)).await?;
     }
     wait_until_gone(&cluster, &["node-annotator".to_owned()]).await
+}
+
+/// What the plugin `PodNodeSelector` gives every pod of a namespace that does not say otherwise.
+const DEFAULT_NODE_SELECTOR: &str = "podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: pool=general}";
+
+#[tokio::test]
+async fn a_default_node_selector_of_the_cluster_keeps_no_node_out() -> Result<()> {
+    let guardian = Guardian::start()?;
+    let configuration = guardian.folder().join("admission.json");
+    fs::write(guardian.folder().join("selector.yaml"), DEFAULT_NODE_SELECTOR)?;
+    let plugins = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "PodNodeSelector", "path": "selector.yaml"}],
+    });
+    fs::write(&configuration, plugins.to_string())?;
+    let mut options = Options::default();
+    options.control_plane.api_server_args = vec![
+        "--enable-admission-plugins=PodNodeSelector".to_owned(),
+        format!("--admission-control-config-file={}", configuration.display()),
+    ];
+    let cluster = Cluster::start_in(guardian, options).await?;
+    for (name, pool) in [("n1", "general"), ("n2", "other")] {
+        cluster.add_node(node_of(name, "intel-xeon").label("pool", pool)).await?;
+    }
+    let elsewhere: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "elsewhere"},
+        "spec": {"containers": [{"name": "any", "image": "none"}]},
+    }))?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), "default");
+    let selector = pods.create(&dry_run, &elsewhere).await?.spec.and_then(|spec| spec.node_selector);
+    assert_eq!(selector.unwrap_or_default().get("pool").map(String::as_str), Some("general"));
+
+    let sets = install(&cluster, &combined("kernel")).await?;
+    for node in ["n1", "n2"] {
+        wait_for_label(&cluster, node, &key("kernel")).await?;
+    }
+    wait_until_gone(&cluster, &sets).await
 }
 
 /// Until then everything is admitted, and nothing is shown.

@@ -11,6 +11,7 @@ mod host_files;
 mod machine;
 mod names;
 mod outages;
+mod probes;
 mod run_once;
 mod scheduling;
 mod world;
@@ -58,6 +59,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     scheduling::cordoned_drained_and_tainted_nodes_run,
     scheduling::a_node_that_is_not_ready_runs_when_it_is,
     scheduling::a_full_node_runs_when_there_is_room,
+    probes::a_pod_passes_the_probes_of_the_component,
     names::a_pod_finds_api_server_and_metadata_service_by_name,
     names::an_empty_root_suffices_to_find_names,
     host_files::a_pod_starts_with_and_without_an_optional_file,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt as _};
@@ -80,6 +80,15 @@ impl World {
     /// Starts a pod from the template of a generated `DaemonSet`, with everything that the manifests put around it but the
     /// `DaemonSet`: nobody takes the pod away, so that it lingers. Returns when it has written the node.
     pub(crate) async fn lingering_pod(&self, settings: &Settings) -> Result<Pod> {
+        self.lingering_pod_with(settings, |_| {}).await
+    }
+
+    /// As [`World::lingering_pod`], with a change of the pod before it is made.
+    pub(crate) async fn lingering_pod_with(
+        &self,
+        settings: &Settings,
+        change: impl FnOnce(&mut PodSpec),
+    ) -> Result<Pod> {
         let manifests = Manifests::new(settings)?;
         for object in manifests.objects() {
             let object = serde_json::to_value(object)?;
@@ -97,6 +106,7 @@ impl World {
                 "matchFields": [{"key": "metadata.name", "operator": "In", "values": [NODE]}],
             }]},
         }}))?;
+        change(&mut spec);
         let metadata =
             ObjectMeta { name: Some("lingering".to_owned()), ..template.metadata.unwrap_or_default() };
         let pod = Pod { metadata, spec: Some(spec), status: None };

@@ -28,6 +28,8 @@ pub struct NodeSpec {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// What it has for pods, beside what every node has; `None` where it does not tell.
+    pub resources: BTreeMap<String, Option<String>>,
     /// Variables for every container on it, over those of the pod: what is different about this machine.
     pub env: BTreeMap<String, String>,
     /// Called before each start of a container on it, after all else is settled.
@@ -51,6 +53,20 @@ impl NodeSpec {
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets how much it has of a resource, such as `cpu`.
+    #[must_use]
+    pub fn resource(mut self, name: &str, quantity: &str) -> Self {
+        self.resources.insert(name.to_owned(), Some(quantity.to_owned()));
+        self
+    }
+
+    /// Lets it not tell how much it has of a resource.
+    #[must_use]
+    pub fn without_resource(mut self, name: &str) -> Self {
+        self.resources.insert(name.to_owned(), None);
         self
     }
 
@@ -171,7 +187,11 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     labels.extend(spec.labels.clone());
-    let resources = json!({"cpu": "4", "memory": "8Gi", "ephemeral-storage": "50Gi", "pods": "110"});
+    let usual = [("cpu", "4"), ("memory", "8Gi"), ("ephemeral-storage", "50Gi"), ("pods", "110")];
+    let mut resources =
+        BTreeMap::from(usual.map(|(name, quantity)| (name.to_owned(), Some(quantity.to_owned()))));
+    resources.extend(spec.resources.clone());
+    resources.retain(|_, quantity| quantity.is_some());
     let uuid = || {
         let (a, b) = (random(), random());
         format!(

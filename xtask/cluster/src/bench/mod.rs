@@ -13,6 +13,7 @@ mod relay;
 mod run;
 mod server;
 mod size;
+mod thief;
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     /// A static binary with its floor beside it, instead of those of this checkout: to compare
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// What to measure; all but `compile` by default
+    /// What to measure; all but `thief` and `compile` by default
     parts: Vec<Part>,
 }
 
@@ -51,6 +52,8 @@ enum Part {
     Fleet,
     /// A fleet that runs again, all nodes at the same moment
     Rerun,
+    /// What a stolen token does to the cluster, behind the policy and without it
+    Thief,
     /// Builds from nothing, which takes minutes
     Compile,
 }
@@ -78,6 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 let nodes = nodes.iter().copied().max().context("no nodes")?;
                 runtime.block_on(fleet::measure_rerun(&mut figures, nodes))?;
             }
+            Part::Thief => runtime.block_on(thief::measure(&mut figures))?,
             Part::Compile => compile::measure(&mut figures, *rounds)?,
         }
     }

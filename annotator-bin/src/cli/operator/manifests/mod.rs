@@ -1,5 +1,10 @@
 //! `manifests`: prints what is to be applied.
 
+mod nodes;
+mod pods;
+
+use std::collections::BTreeMap;
+
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 use node_annotator_core::Registry;
@@ -15,8 +20,10 @@ use crate::exit::{self, Exit};
 use crate::output::print;
 use crate::trouble::Trouble;
 
+use nodes::NodeOptions;
+use pods::PodOptions;
+
 const OBJECTS: &str = "Objects";
-const NODES: &str = "Nodes";
 
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
@@ -101,29 +108,11 @@ pub(crate) struct ManifestsCommand {
     )]
     no_flow_schema: bool,
 
-    /// A label that a node must have; may be repeated, or be a list with commas
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_NODE_SELECTOR",
-        value_name = "KEY=VALUE",
-        value_parser = assignment,
-        value_delimiter = ',',
-        help_heading = NODES
-    )]
-    node_selector: Vec<(String, String)>,
+    #[command(flatten)]
+    nodes: NodeOptions,
 
-    /// Leave out the nodes of the control plane
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_EXCLUDE_CONTROL_PLANE",
-        value_parser = BoolishValueParser::new(),
-        help_heading = NODES
-    )]
-    exclude_control_plane: bool,
-
-    /// Ask metadata services from the host network, where pods cannot reach them
-    #[arg(long, env = "NODE_ANNOTATOR_HOST_NETWORK", value_parser = BoolishValueParser::new(), help_heading = NODES)]
-    host_network: bool,
+    #[command(flatten)]
+    pods: PodOptions,
 
     /// A variable that a selected collector reads, as `explain` shows; may be repeated
     #[arg(long, env = "NODE_ANNOTATOR_ENV", value_name = "NAME=VALUE", value_parser = assignment, help_heading = COLLECTORS)]
@@ -231,9 +220,8 @@ impl ManifestsCommand {
             combined,
             no_policy,
             no_flow_schema,
-            node_selector,
-            exclude_control_plane,
-            host_network,
+            nodes,
+            pods,
             env,
             trust_sandbox,
             output: _,
@@ -244,8 +232,7 @@ impl ManifestsCommand {
                 "leave out --combined, which says what is the default",
             )));
         }
-        Ok(Settings {
-            selection: selection.selection(registry)?,
+        let mut settings = Settings {
             prefix: keys.prefix.clone(),
             allow_foreign_prefix: *allow_foreign_prefix,
             mark: generation.done_mark(),
@@ -255,16 +242,17 @@ impl ManifestsCommand {
             image_pull_policy: image_pull_policy.0,
             image_pull_secrets: image_pull_secret.clone(),
             layout: layout.0,
-            node_selector: node_selector.iter().cloned().collect(),
-            exclude_control_plane: *exclude_control_plane,
-            host_network: *host_network,
-            environment: env.iter().cloned().collect(),
+            environment: map("--env", env)?,
             trust_sandbox: *trust_sandbox,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
             version: app.version.to_owned(),
             command: command_line(app),
-        })
+            ..Settings::new(selection.selection(registry)?)
+        };
+        nodes.set(&mut settings)?;
+        pods.set(&mut settings)?;
+        Ok(settings)
     }
 }
 
@@ -284,6 +272,19 @@ fn command_line(app: &App) -> String {
     const LONGEST: usize = 400;
     let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     clean(&format!("{} {arguments}", own_name(app)), LONGEST)
+}
+
+/// Two values for one name: the operator meant one of them, and nobody knows which.
+fn map(flag: &str, assignments: &[(String, String)]) -> Result<BTreeMap<String, String>, Usage> {
+    let mut map = BTreeMap::new();
+    for (name, value) in assignments {
+        let earlier = map.insert(name.clone(), value.clone());
+        if let Some(earlier) = earlier.filter(|earlier| earlier != value) {
+            let message = format!("{flag} gives `{name}` two values: `{earlier}` and `{value}`");
+            return Err(Usage(Trouble::new(message, "give one of them")));
+        }
+    }
+    Ok(map)
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -52,6 +52,7 @@ async fn memory_after_hundreds_of_tries_is_that_of_the_first_ones() {
             selection: Selection::parse("all", &registry).unwrap(),
             prefix: Prefix::default(),
             done_mark: DoneMark::Saved,
+            stamp_day: false,
             target: Target::DryRun,
             deadline: Duration::from_mins(1),
             publish_budget: Duration::from_secs(30),

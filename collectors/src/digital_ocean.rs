@@ -7,14 +7,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, Stability, Topic, register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, NodeField, Stability,
+    Topic, register,
 };
 
 use crate::source::droplet::{self, Answer, Interface, Malformed, Metadata, Odd};
 
 const DROPLET_ID: Fact = Fact::primary("number of the Droplet, decimal", "289794365", Stability::Immutable)
     .kind(Kind::Number)
-    .unique();
+    .unique()
+    .also_in(NodeField::ProviderId("digitalocean"));
 const REGION: Fact = Fact::named("region", "region slug", "nyc3", Stability::Immutable);
 const PUBLIC_IPV4: Fact = Fact::named(
     "public-ipv4",

@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, Stability, Topic, register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, NodeField, Stability,
+    Topic, register,
 };
 
 use crate::source::droplet::{self, Answer, Malformed, Metadata};
@@ -26,7 +27,8 @@ const NETMASK: Fact =
 const DROPLET_ID: Fact =
     Fact::named("droplet-id", "number of the Droplet, decimal", "289794365", Stability::Immutable)
         .kind(Kind::Number)
-        .unique();
+        .unique()
+        .also_in(NodeField::ProviderId("digitalocean"));
 const REGION: Fact = Fact::named("region", "region slug", "nyc3", Stability::Immutable);
 const RESERVED_IP: Fact = Fact::named(
     "reserved-ip",

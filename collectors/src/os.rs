@@ -105,7 +105,7 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let variables = os_release::parse(&text);
     Ok(match facts(&variables) {
         Some(facts) => facts.into(),
-        None => Collected::not_applicable(format!("unknown here: `{path}` has no `ID`")),
+        None => Collected::unknown(format!("`{path}` has no `ID`")),
     })
 }
 

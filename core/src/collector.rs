@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{BoxFuture, CollectError, Collected, Context, Fact, Need, PrivilegeClass, Variable};
+use crate::{BoxFuture, CollectError, Collected, Context, Fact, Need, PrivilegeClass, Stability, Variable};
 
 /// How long a collector may take unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub struct Collector {
     pub facts: &'static [Fact],
     /// Names of facts that an earlier version yielded; they are deleted from the Node.
     pub retired: &'static [&'static str],
-    /// Raised by one when the facts change between two releases.
+    /// Raised by one when the facts change between two releases: nodes that have older ones run it again, once.
     pub revision: u32,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],
@@ -126,6 +126,11 @@ impl Collector {
     /// What the namespace must allow for it.
     pub fn privilege_class(&self) -> PrivilegeClass {
         self.needs.iter().map(Need::privilege_class).max().unwrap_or(PrivilegeClass::Restricted)
+    }
+
+    /// Whether a fact of it holds until the next boot alone: then it says which boot its facts are of.
+    pub fn holds_per_boot(&self) -> bool {
+        self.facts.iter().any(|fact| fact.stability == Stability::PerBoot)
     }
 
     /// Names of all facts but the primary one, whether it still yields them or not.

@@ -34,6 +34,8 @@ pub struct Fact {
     pub cardinality: Cardinality,
     /// Longest value in bytes; what exceeds it is cut.
     pub max_bytes: usize,
+    /// Where the Node object itself says the same.
+    pub also_in: Option<NodeField>,
 }
 
 impl Fact {
@@ -47,6 +49,7 @@ impl Fact {
             kind: Kind::Text,
             cardinality: Cardinality::Shared,
             max_bytes: MAX_VALUE_BYTES,
+            also_in: None,
         }
     }
 
@@ -81,12 +84,30 @@ impl Fact {
         self
     }
 
+    /// Names the field in which the Node object itself says the same.
+    #[must_use]
+    pub const fn also_in(mut self, field: NodeField) -> Self {
+        self.also_in = Some(field);
+        self
+    }
+
     /// Sets the longest value in bytes.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
+}
+
+/// A field of a Node that Kubernetes keeps up to date by itself, so that a fact which says something else is of another boot or
+/// another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeField {
+    /// `status.nodeInfo.kernelVersion`.
+    KernelVersion,
+    /// The last part of a `spec.providerID` that begins with this word and `://`: the number that the cloud gave the machine.
+    ProviderId(&'static str),
 }
 
 /// How the text of a fact is to be read, by whoever compares, sorts or selects.

@@ -15,9 +15,16 @@ pub enum Collected {
     Facts(Facts),
     /// The facts do not exist on this node, and why. A success: it removes what an earlier run wrote.
     NotApplicable(String),
+    /// What was found is none of the names that this version knows. As if not applicable, and the reason is written on the Node.
+    Unknown(String),
 }
 
 impl Collected {
+    /// This version does not know the name of what it found: `reason` says what that is.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self::Unknown(reason.into())
+    }
+
     /// The facts do not exist on this node, because of `reason`.
     pub fn not_applicable(reason: impl Into<String>) -> Self {
         Self::NotApplicable(reason.into())

@@ -10,15 +10,29 @@ pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 pub const MAX_NAME_BYTES: usize = 63;
 
 /// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
-pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, "value", "boot-id", "collected-at"];
+pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, "value", BOOT_ID, COLLECTED_AT];
 
 /// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
 pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
 
 const ERROR: &str = "error";
 const FAILED: &str = "failed";
+const BOOT_ID: &str = "boot-id";
+const COLLECTED_AT: &str = "collected-at";
 const OPT_OUT: &str = "opt-out";
 const SAVED: &str = "saved";
+
+/// What stands between a value of the done label and the revision.
+const REVISION: &str = ".r";
+
+/// The highest revision of a collector: the affinity lists all that came before.
+pub const MAX_REVISION: u32 = 999;
+
+/// Longest value of a label.
+const MAX_LABEL_VALUE_BYTES: usize = 63;
+
+/// Longest generation, which leaves room for the highest revision.
+const MAX_GENERATION_BYTES: usize = MAX_LABEL_VALUE_BYTES - REVISION.len() - 3;
 
 /// The namespace of all our keys: a DNS subdomain such as `k8s.haim.dev`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +64,16 @@ impl Prefix {
     /// The annotation that holds the last failure of a collector.
     pub fn error(&self, collector: &str) -> String {
         self.fact(collector, Some(ERROR))
+    }
+
+    /// The annotation that says which boot the facts of a collector are of.
+    pub fn boot_id(&self, collector: &str) -> String {
+        self.fact(collector, Some(BOOT_ID))
+    }
+
+    /// The annotation that says on which day the facts of a collector were read.
+    pub fn collected_at(&self, collector: &str) -> String {
+        self.fact(collector, Some(COLLECTED_AT))
     }
 
     /// The label with which an operator keeps a node out. Never written by us.
@@ -108,27 +132,43 @@ pub fn fact_name(collector: &str, fact: Option<&str>) -> String {
     }
 }
 
-/// What the done label says: that the facts are saved, or for which generation they were.
+/// What the done label says: that the facts are saved, or for which generation they were; and by which revision of the
+/// collector, from the second one on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DoneMark {
-    /// Any value of the label counts as done.
+    /// Any value of the label counts as done, but for those of older revisions.
     #[default]
     Saved,
-    /// Only this value counts as done, so that another one runs the fleet again.
+    /// Only this value, of this revision, counts as done, so that another one runs the fleet again.
     Generation(Generation),
 }
 
 impl DoneMark {
-    /// The value of the done label.
-    pub fn label_value(&self) -> &str {
-        match self {
+    /// The value of the done label of a collector in that revision.
+    pub fn label_value(&self, revision: u32) -> String {
+        let mark = match self {
             Self::Saved => SAVED,
             Self::Generation(generation) => generation.as_str(),
+        };
+        if revision == 1 { mark.to_owned() } else { format!("{mark}{REVISION}{revision}") }
+    }
+
+    /// The values that earlier revisions have left, oldest first.
+    pub fn older_values(&self, revision: u32) -> Vec<String> {
+        (1..revision).map(|older| self.label_value(older)).collect()
+    }
+
+    /// Whether a done label of this value keeps that revision of a collector from running.
+    pub fn is_done(&self, value: &str, revision: u32) -> bool {
+        match self {
+            Self::Saved => !self.older_values(revision).iter().any(|older| older == value),
+            Self::Generation(_) => self.label_value(revision) == value,
         }
     }
 }
 
-/// A value of the done label that is picked by the operator: a valid label value, and not `saved`.
+/// A value of the done label that is picked by the operator: a valid label value with room for a revision, not `saved`, and
+/// without what looks like a revision at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation(String);
 
@@ -145,7 +185,7 @@ impl FromStr for Generation {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.len() > 63
+        if text.len() > MAX_GENERATION_BYTES
             || !edge(text.chars().next())
             || !edge(text.chars().last())
             || !text.chars().all(inner)
@@ -155,8 +195,15 @@ impl FromStr for Generation {
         if text == SAVED {
             return Err(KeyError::GenerationReserved);
         }
+        if text.rsplit_once(REVISION).is_some_and(|(_, end)| is_number(end)) {
+            return Err(KeyError::GenerationRevision(text.to_owned()));
+        }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the text is a DNS subdomain as Kubernetes wants it for prefixes and for the names of nodes.
@@ -194,12 +241,17 @@ pub enum KeyError {
     },
     /// The generation is no label value.
     #[error(
-        "`{0}` is not a label value: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+        "`{0}` is not a label value with room for a revision: at most {MAX_GENERATION_BYTES} letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
     )]
     GenerationSyntax(String),
     /// The generation is the value that means "no generation".
     #[error("`{SAVED}` is what the label says without a generation; pick another value, such as `2`")]
     GenerationReserved,
+    /// The generation ends as the value of a later revision does.
+    #[error(
+        "`{0}` ends as the label of a later revision of a collector does; leave out the `{REVISION}` and the number behind it"
+    )]
+    GenerationRevision(String),
 }
 
 #[cfg(test)]
@@ -220,6 +272,8 @@ mod tests {
             assert!(!prefix.is_failed(other), "{other}");
         }
         assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");
+        assert_eq!(prefix.boot_id("kernel"), "k8s.haim.dev/kernel.boot-id");
+        assert_eq!(prefix.collected_at("kernel"), "k8s.haim.dev/kernel.collected-at");
         assert_eq!(prefix.opt_out(), "k8s.haim.dev/opt-out");
         assert_eq!(prefix.key_start(), "k8s.haim.dev/");
     }
@@ -243,13 +297,51 @@ mod tests {
     }
 
     #[test]
+    fn a_value_counts_unless_an_older_revision_or_another_generation_has_left_it() {
+        for (value, done) in
+            [("saved", false), ("saved.r2", false), ("saved.r3", true), ("saved.r4", true), ("2", true)]
+        {
+            assert_eq!(DoneMark::Saved.is_done(value, 3), done, "{value}");
+        }
+        assert!(DoneMark::Saved.is_done("saved", 1));
+        let generation = DoneMark::Generation("2".parse().unwrap());
+        for (value, done) in [("2", false), ("2.r3", true), ("2.r4", false), ("saved", false)] {
+            assert_eq!(generation.is_done(value, 3), done, "{value}");
+        }
+    }
+
+    #[test]
     fn generations_are_label_values_and_not_saved() {
         for text in ["2", "2026-11-22", "v1.2_a"] {
             assert_eq!(text.parse::<Generation>().unwrap().as_str(), text);
         }
-        for text in ["", "-1", "1-", "a b", "a/b", &"a".repeat(64)] {
+        for text in ["", "-1", "1-", "a b", "a/b", &"a".repeat(MAX_GENERATION_BYTES + 1)] {
             assert_eq!(text.parse::<Generation>(), Err(KeyError::GenerationSyntax(text.to_owned())));
         }
         assert_eq!("saved".parse::<Generation>(), Err(KeyError::GenerationReserved));
+    }
+
+    #[test]
+    fn generations_are_not_taken_for_revisions() {
+        for text in ["2.r3", "saved.r2", "2.r", "1.r2.r0042"].map(str::to_owned) {
+            let is_refused = text.parse::<Generation>() == Err(KeyError::GenerationRevision(text.clone()));
+            assert_eq!(is_refused, !text.ends_with('r'), "{text}");
+        }
+        for text in ["r2", "1r2", "2.r3b", "2.r3.4", "2.R3"] {
+            assert!(text.parse::<Generation>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn later_revisions_are_told_by_the_value_and_fit_into_it() {
+        let generation = DoneMark::Generation("2".parse().unwrap());
+        assert_eq!(DoneMark::Saved.label_value(1), "saved");
+        assert_eq!(DoneMark::Saved.label_value(2), "saved.r2");
+        assert_eq!(generation.label_value(1), "2");
+        assert_eq!(generation.label_value(3), "2.r3");
+        assert_eq!(DoneMark::Saved.older_values(1), [""; 0]);
+        assert_eq!(DoneMark::Saved.older_values(4), ["saved", "saved.r2", "saved.r3"]);
+        let longest = DoneMark::Generation("a".repeat(MAX_GENERATION_BYTES).parse().unwrap());
+        assert_eq!(longest.label_value(MAX_REVISION).len(), MAX_LABEL_VALUE_BYTES);
     }
 }

@@ -22,7 +22,7 @@ pub mod write;
 pub use collector::{Collect, Collector, Selected, Topic};
 pub use context::{Context, Environment, HostRoot};
 pub use error::CollectError;
-pub use fact::{Cardinality, Fact, Kind, Stability};
+pub use fact::{Cardinality, Fact, Kind, NodeField, Stability};
 pub use facts::{Collected, Facts};
 pub use give_up::GiveUpAfter;
 pub use key::{DoneMark, Generation, Prefix};

@@ -12,9 +12,10 @@ pub type Changes = BTreeMap<String, Option<String>>;
 
 /// What one run writes on its Node.
 ///
-/// A collector that is done sets the facts it yielded, deletes those it declares or retired and did not yield, deletes its
-/// error and sets its done label, all in the same patch. A collector that failed sets its error and touches nothing else; one
-/// that is given up gets its failed label beside it, which the next success takes away.
+/// A collector that is done sets the facts it yielded, and with them the boot and the day that they are of, deletes what it may have
+/// written earlier and did not yield, deletes its error (or tells in its place what is unknown to it), and sets its done label, all in
+/// the same patch. A collector that failed sets its error and touches nothing else; one that is given up gets its failed label
+/// beside it, which the next success takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     annotations: Changes,
@@ -27,17 +28,23 @@ impl Plan {
         let mut plan = Self::default();
         for entry in report.entries() {
             let name = entry.collector.name;
-            plan.annotations.insert(prefix.error(name), entry.outcome.error());
+            plan.annotations.insert(prefix.error(name), entry.outcome.written_error());
             let facts = match &entry.outcome {
                 Outcome::Collected(facts) => Some(facts),
-                Outcome::NotApplicable(_) => None,
+                Outcome::NotApplicable(_) | Outcome::Unknown(_) => None,
                 Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => continue,
             };
             for fact in facts_ever(entry.collector) {
                 let value = facts.and_then(|facts| facts.get(fact)).map(str::to_owned);
                 plan.annotations.insert(prefix.fact(name, fact), value);
             }
-            plan.labels.insert(prefix.done(name), Some(mark.label_value().to_owned()));
+            if entry.collector.holds_per_boot() {
+                let boot_id = facts.and(report.boot_id()).map(ToString::to_string);
+                plan.annotations.insert(prefix.boot_id(name), boot_id);
+            }
+            let day = facts.and(report.day()).map(str::to_owned);
+            plan.annotations.insert(prefix.collected_at(name), day);
+            plan.labels.insert(prefix.done(name), Some(mark.label_value(entry.collector.revision)));
             plan.labels.insert(prefix.failed(name), None);
         }
         plan
@@ -52,7 +59,7 @@ impl Plan {
         mark: &DoneMark,
     ) -> Self {
         for collector in collectors {
-            self.labels.insert(prefix.failed(collector.name), Some(mark.label_value().to_owned()));
+            self.labels.insert(prefix.failed(collector.name), Some(mark.label_value(collector.revision)));
         }
         self
     }

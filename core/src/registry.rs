@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::{MAX_DECLARED_BYTES, clean};
-use crate::key::{MAX_NAME_BYTES, RESERVED_COLLECTORS, RESERVED_FACTS, is_dns_label};
+use crate::key::{MAX_NAME_BYTES, MAX_REVISION, RESERVED_COLLECTORS, RESERVED_FACTS, is_dns_label};
 use crate::{Collector, Fact, Need, Topic};
 
 /// What [`register!`](crate::register) submits.
@@ -157,8 +157,8 @@ fn check(collector: &Collector) -> Result<(), String> {
     if collector.timeout.is_zero() {
         return Err("the timeout is zero".to_owned());
     }
-    if collector.revision == 0 {
-        return Err("the first revision is 1".to_owned());
+    if !(1..=MAX_REVISION).contains(&collector.revision) {
+        return Err(format!("the first revision is 1, and the highest {MAX_REVISION}"));
     }
     for need in collector.needs {
         if let Need::HostPath(path) = need

@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::context::BootId;
 use crate::fact::{MAX_RUN_BYTES, clean};
 use crate::facts::LeftOut;
 use crate::key::fact_name;
+use crate::write::UNKNOWN;
 use crate::{CollectError, Collector, Facts};
 
 /// Longest text of a failure, of a hint, and of the reason why facts are not applicable, in bytes.
@@ -20,13 +22,39 @@ pub const MAX_ERROR_BYTES: usize = 512;
 #[serde(transparent)]
 pub struct Report {
     entries: Vec<Entry>,
+    #[serde(skip)]
+    boot_id: Option<BootId>,
+    #[serde(skip)]
+    day: Option<String>,
 }
 
 impl Report {
     /// The entries in order of name.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.collector.name);
-        Self { entries }
+        Self { entries, boot_id: None, day: None }
+    }
+
+    /// Says in which boot the facts were read.
+    #[must_use]
+    pub fn in_boot(self, boot_id: Option<BootId>) -> Self {
+        Self { boot_id, ..self }
+    }
+
+    /// Says on which day, by UTC, the facts were read, as `2026-11-25`: it is written beside them.
+    #[must_use]
+    pub fn on_day(self, day: Option<String>) -> Self {
+        Self { day, ..self }
+    }
+
+    /// The boot in which the facts were read, if it is known.
+    pub fn boot_id(&self) -> Option<&BootId> {
+        self.boot_id.as_ref()
+    }
+
+    /// The day on which the facts were read, if it is to be written.
+    pub fn day(&self) -> Option<&str> {
+        self.day.as_deref()
     }
 
     /// Holds all values together, and what earlier tries of the run have found, to [`MAX_RUN_BYTES`]: collectors beyond it
@@ -59,8 +87,15 @@ impl Report {
     pub fn updated(mut self, newer: Self) -> Self {
         self.entries
             .retain(|entry| newer.entries.iter().all(|new| new.collector.name != entry.collector.name));
-        self.entries.extend(newer.entries);
-        Self::new(self.entries)
+        let Self { entries, boot_id, day } = newer;
+        self.entries.extend(entries);
+        Self::new(self.entries).in_boot(boot_id).on_day(day)
+    }
+
+    /// Some of its entries, of the same boot and day.
+    #[must_use]
+    pub fn with_entries(&self, entries: Vec<Entry>) -> Self {
+        Self::new(entries).in_boot(self.boot_id.clone()).on_day(self.day.clone())
     }
 
     /// The size of all values together.
@@ -98,6 +133,8 @@ pub enum Outcome {
     Collected(Facts),
     /// The facts do not exist on this node, and why. A success.
     NotApplicable(String),
+    /// What was found has a name that this version does not know, and which. A success without facts, too.
+    Unknown(String),
     /// It said what went wrong.
     Failed {
         /// The error and its causes.
@@ -159,6 +196,11 @@ impl Outcome {
         Self::NotApplicable(clean(reason, MAX_ERROR_BYTES))
     }
 
+    /// A success without facts: this version does not know what it found.
+    pub fn unknown(reason: &str) -> Self {
+        Self::Unknown(clean(&format!("{UNKNOWN}{reason}"), MAX_ERROR_BYTES))
+    }
+
     /// A success without facts: what could be read is that of a sandbox, and not the node's.
     pub fn of_sandbox(evidence: &str) -> Self {
         Self::not_applicable(&format!(
@@ -173,13 +215,13 @@ impl Outcome {
 
     /// Whether the node is done with this collector.
     pub fn is_done(&self) -> bool {
-        matches!(self, Self::Collected(_) | Self::NotApplicable(_))
+        matches!(self, Self::Collected(_) | Self::NotApplicable(_) | Self::Unknown(_))
     }
 
     /// Whether waiting may mend it; `None` for a success.
     pub fn failure(&self) -> Option<FailureKind> {
         match self {
-            Self::Collected(_) | Self::NotApplicable(_) => None,
+            Self::Collected(_) | Self::NotApplicable(_) | Self::Unknown(_) => None,
             Self::Failed { kind, .. } => Some(*kind),
             Self::TimedOut(_) => Some(FailureKind::Passing),
             Self::Panicked(_) => Some(FailureKind::Lasting),
@@ -195,17 +237,25 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Collected(_) => "collected",
-            Self::NotApplicable(_) => "not-applicable",
+            Self::NotApplicable(_) | Self::Unknown(_) => "not-applicable",
             Self::Failed { .. } => "failed",
             Self::TimedOut(_) => "timed-out",
             Self::Panicked(_) => "panicked",
         }
     }
 
-    /// The text of a failure, bounded, as it is written on the Node; `None` for a success.
+    /// What is written on the Node as the error: that of a failure, or what this version does not know.
+    pub fn written_error(&self) -> Option<String> {
+        match self {
+            Self::Unknown(reason) => Some(reason.clone()),
+            outcome => outcome.error(),
+        }
+    }
+
+    /// The text of a failure, bounded; `None` for a success.
     pub fn error(&self) -> Option<String> {
         match self {
-            Self::Collected(_) | Self::NotApplicable(_) => None,
+            Self::Collected(_) | Self::NotApplicable(_) | Self::Unknown(_) => None,
             Self::Failed { error, .. } => Some(error.clone()),
             Self::TimedOut(limit) => Some(limit.to_string()),
             Self::Panicked(message) => Some(clean(&format!("panicked: {message}"), MAX_ERROR_BYTES)),
@@ -237,7 +287,9 @@ impl Serialize for Entry {
                     entry.serialize_entry("leftOut", &named.collect::<BTreeMap<_, _>>())?;
                 }
             }
-            Outcome::NotApplicable(reason) => entry.serialize_entry("reason", reason)?,
+            Outcome::NotApplicable(reason) | Outcome::Unknown(reason) => {
+                entry.serialize_entry("reason", reason)?;
+            }
             Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => {
                 entry.serialize_entry("error", &self.outcome.error())?;
             }

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use crate::context::BootId;
 use crate::facts::LeftOut;
 use crate::report::TimeLimit;
 use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome, Report, Selection};
@@ -50,6 +51,7 @@ impl Runner {
     /// thread is not started again, and has the outcome that it had, so that threads do not pile up.
     pub async fn run(&mut self, selection: &Selection, cx: Arc<Context>) -> Report {
         let (threads, end) = (Arc::new(Semaphore::new(THREADS)), Instant::now() + self.collect_budget);
+        let boot_id = boot_id(&cx, end);
         let mut running = JoinSet::new();
         let mut stuck = Vec::new();
         let mut readers = BTreeMap::new();
@@ -78,7 +80,7 @@ impl Runner {
         }
         let mut entries = running.join_all().await;
         entries.extend(stuck);
-        let report = Report::new(entries).bounded(self.found);
+        let report = Report::new(entries).bounded(self.found).in_boot(boot_id.await);
         self.found += report.bytes();
         for entry in report.failures() {
             let reader = readers.remove(entry.collector.name).unwrap_or_default();
@@ -87,6 +89,14 @@ impl Runner {
         report.entries().iter().for_each(log);
         report
     }
+}
+
+/// The boot of the node, read on a thread of its own while the collectors run; nothing where that takes too long.
+fn boot_id(cx: &Context, end: Instant) -> impl Future<Output = Option<BootId>> + use<> {
+    let host = cx.host.clone();
+    let mut reading = JoinSet::new();
+    reading.spawn_blocking(move || host.boot_id());
+    async move { timeout_at(end, reading.join_next()).await.ok()??.ok()? }
 }
 
 /// A place among the threads, for a collector that takes one.
@@ -126,6 +136,7 @@ async fn run_one(
     let outcome = match timeout_at(until, tries).await {
         Ok(Ok(Collected::Facts(facts))) => Outcome::Collected(facts),
         Ok(Ok(Collected::NotApplicable(reason))) => Outcome::not_applicable(&reason),
+        Ok(Ok(Collected::Unknown(reason))) => Outcome::unknown(&reason),
         Ok(Err(Failure::Collect(error))) => match error.sandbox() {
             Some(evidence) => Outcome::of_sandbox(&evidence),
             None => Outcome::failed(&error),
@@ -146,7 +157,7 @@ async fn attempt(collector: &'static Collector, cx: Arc<Context>) -> Result<Coll
     };
     match started.join_next().await.expect("one was started")?? {
         Collected::Facts(facts) => Ok(Collected::Facts(facts.conform(collector)?)),
-        not_applicable @ Collected::NotApplicable(_) => Ok(not_applicable),
+        without @ (Collected::NotApplicable(_) | Collected::Unknown(_)) => Ok(without),
     }
 }
 
@@ -201,7 +212,7 @@ fn log(entry: &Entry) {
             let hint = outcome.hint();
             warn!(collector, outcome = kind, error, hint, attempts, milliseconds, "collector is not done");
         }
-        (Outcome::NotApplicable(reason), None) => {
+        (Outcome::NotApplicable(reason) | Outcome::Unknown(reason), None) => {
             debug!(collector, outcome = kind, reason, milliseconds, "collector is done");
         }
         (_, None) => debug!(collector, outcome = kind, milliseconds, "collector is done"),

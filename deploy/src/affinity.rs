@@ -7,26 +7,26 @@ use node_annotator_core::{Collector, DoneMark};
 
 use crate::{Settings, Workload, placement};
 
-/// The required node affinity of a DaemonSet: one term per collector, and each says all that must hold.
+/// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must hold.
 ///
 /// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller deletes the pod of a node that
 /// matches none of them any more.
 pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     let mut common = vec![without(settings.prefix.opt_out())];
     common.extend(placement::requirements(settings));
-    let term = |collector: &&Collector| {
-        let done = settings.prefix.done(collector.name);
-        let missing = match &settings.mark {
-            DoneMark::Saved => without(done),
-            // Matches nodes without the label too: one expression for new nodes and for those of another generation.
-            DoneMark::Generation(generation) => other_than(done, generation.as_str()),
-        };
+    let terms = |collector: &&'static Collector| {
         // One of another value was given up by another generation or version, which tells nothing of this one.
-        let not_given_up = other_than(settings.prefix.failed(collector.name), settings.mark.label_value());
-        let match_expressions = [missing, not_given_up].into_iter().chain(common.iter().cloned()).collect();
-        NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
+        let value = settings.mark.label_value(collector.revision);
+        let not_given_up = other_than(settings.prefix.failed(collector.name), &value);
+        let of = |missing| {
+            let match_expressions =
+                [missing, not_given_up.clone()].into_iter().chain(common.iter().cloned()).collect();
+            NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
+        };
+        missing(collector, settings).into_iter().map(of).collect::<Vec<_>>()
     };
-    let required = NodeSelector { node_selector_terms: workload.collectors().iter().map(term).collect() };
+    let required =
+        NodeSelector { node_selector_terms: workload.collectors().iter().flat_map(terms).collect() };
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(required),
@@ -36,8 +36,28 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     }
 }
 
+/// What holds of the done label where a collector has not run; one of them is enough.
+fn missing(collector: &Collector, settings: &Settings) -> Vec<NodeSelectorRequirement> {
+    let (done, mark) = (settings.prefix.done(collector.name), &settings.mark);
+    match mark {
+        // Older values by name. `NotIn` the newest would run again after a step back to an older version, and a DaemonSet that is left
+        // over from one would run for ever against its successor.
+        DoneMark::Saved => {
+            let older = mark.older_values(collector.revision);
+            let outdated = (!older.is_empty()).then(|| one_of(&done, older));
+            std::iter::once(without(&done)).chain(outdated).collect()
+        }
+        // Matches nodes without the label too: one expression for new nodes and for those of another generation.
+        DoneMark::Generation(_) => vec![other_than(done, &mark.label_value(collector.revision))],
+    }
+}
+
 fn without(key: impl Into<String>) -> NodeSelectorRequirement {
     NodeSelectorRequirement { key: key.into(), operator: "DoesNotExist".to_owned(), values: None }
+}
+
+fn one_of(key: &str, values: Vec<String>) -> NodeSelectorRequirement {
+    NodeSelectorRequirement { key: key.to_owned(), operator: "In".to_owned(), values: Some(values) }
 }
 
 fn other_than(key: impl Into<String>, value: &str) -> NodeSelectorRequirement {

@@ -113,6 +113,9 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if !workload.mounts().is_empty() {
         args.push(format!("--host-mount={HOST_MOUNT}"));
     }
+    if settings.stamp_day {
+        args.push("--stamp-day".to_owned());
+    }
     if settings.trust_sandbox {
         args.push("--trust-sandbox".to_owned());
     }

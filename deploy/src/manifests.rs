@@ -1,7 +1,7 @@
 //! All objects of an installation, in the order in which they are applied.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use node_annotator_core::PrivilegeClass;
+use node_annotator_core::{Collector, DoneMark, PrivilegeClass};
 
 use crate::policy::Scope;
 use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, labels, policy, queue};
@@ -149,19 +149,28 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
 }
 
 fn about_daemon_set(workload: &Workload, settings: &Settings) -> String {
-    let value = match &settings.mark {
-        node_annotator_core::DoneMark::Saved => String::new(),
-        node_annotator_core::DoneMark::Generation(generation) => format!(": {}", generation.as_str()),
+    let is_later = |collector: &&Collector| collector.revision > 1;
+    let (value, or_older) = match &settings.mark {
+        DoneMark::Saved if workload.collectors().iter().any(is_later) => {
+            (String::new(), ", or with that of an older revision")
+        }
+        DoneMark::Saved => (String::new(), ""),
+        DoneMark::Generation(generation) => (format!(": {}", generation.as_str()), ""),
     };
     match workload.collectors() {
         [collector] => {
             let done = settings.prefix.done(collector.name);
-            format!("Runs `{}` once on every node without the label `{done}{value}`.", collector.name)
+            format!(
+                "Runs `{}` once on every node without the label `{done}{value}`{or_older}.",
+                collector.name
+            )
         }
         collectors => {
             let done = settings.prefix.done("<collector>");
             let count = collectors.len();
-            format!("Runs {count} collectors on every node without the label `{done}{value}` of one of them.")
+            format!(
+                "Runs {count} collectors on every node without the label `{done}{value}` of one of them{or_older}."
+            )
         }
     }
 }

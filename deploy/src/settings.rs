@@ -30,6 +30,8 @@ pub struct Settings {
     pub allow_foreign_prefix: bool,
     /// What the done label says, and so which nodes are done.
     pub mark: DoneMark,
+    /// Whether each collector writes beside its facts on which day it read them.
+    pub stamp_day: bool,
     /// The namespace, and with it the names of all objects.
     pub installation: Installation,
     /// The image reference.
@@ -82,6 +84,7 @@ impl Settings {
             prefix: Prefix::default(),
             allow_foreign_prefix: false,
             mark: DoneMark::default(),
+            stamp_day: false,
             installation: Installation::default(),
             image: DEFAULT_IMAGE.to_owned(),
             image_pull_policy: ImagePullPolicy::default(),
@@ -155,11 +158,23 @@ impl Settings {
 /// How collectors share DaemonSets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
-    /// Each collector has a DaemonSet of its own: it is added, removed and watched by itself.
+    /// All collectors of a privilege class share one: a pod and a write on every new node, however many collectors there are.
+    ///
+    /// A pod runs all of its collectors when one is due. The others write what is there already.
     #[default]
-    PerCollector,
-    /// All collectors of a privilege class share one: fewer pods and fewer writes for a large selection.
     Combined,
+    /// Each collector has a DaemonSet of its own: it is added, removed and watched by itself.
+    PerCollector,
+}
+
+impl Layout {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Combined => "combined",
+            Self::PerCollector => "per-collector",
+        }
+    }
 }
 
 /// Whether the pods are held to their own node and keys by an admission policy.

@@ -5,6 +5,7 @@ mod control_plane;
 mod doctor;
 mod failures;
 mod giving_up;
+mod guard;
 mod killed;
 mod lifecycle;
 mod outages;

@@ -7,16 +7,17 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use node_annotator_deploy::Settings;
 use node_annotator_tests::kubelet::InProcess;
 use node_annotator_tests::kubelet::events::What;
 use node_annotator_tests::kubelet::runtime::Runtime;
 use node_annotator_tests::metadata::{Answer, MetadataServer};
-use node_annotator_tests::{Cluster, Options};
+use node_annotator_tests::{Cluster, NodeSpec, Options};
 use serde_json::json;
 
 use crate::support::{
-    COLLECTORS, NAMESPACE, annotations, droplet, exit_codes, install_all, install_combined, key, labels,
-    node_of, ours, restarts, starts, wait_for_label, wait_until_gone,
+    COLLECTORS, NAMESPACE, annotations, droplet, exit_codes, install, install_all, install_combined, key,
+    labels, node_of, ours, restarts, settings, starts, wait_for_label, wait_until_gone,
 };
 
 #[tokio::test]
@@ -117,8 +118,7 @@ async fn a_node_that_the_seed_of_this_project_has_annotated_does_not_run_again()
     let marked = droplet("marked", &metadata).label(&anchor_ip, "saved").annotation(&anchor_ip, "10.17.0.1");
     cluster.add_node(marked).await?;
     cluster.add_node(droplet("new", &metadata)).await?;
-    let daemon_sets =
-        crate::support::install(&cluster, &crate::support::settings("digital-ocean-anchor-ip")).await?;
+    let daemon_sets = install(&cluster, &settings("digital-ocean-anchor-ip")).await?;
     wait_for_label(&cluster, "new", &anchor_ip).await?;
     wait_until_gone(&cluster, &daemon_sets).await?;
 
@@ -126,6 +126,40 @@ async fn a_node_that_the_seed_of_this_project_has_annotated_does_not_run_again()
     assert_eq!(annotations(&cluster.node("marked").await?)[&anchor_ip], "10.17.0.1");
     assert_eq!(annotations(&cluster.node("new").await?)[&anchor_ip], "10.17.0.9");
     assert_eq!(metadata.connections(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_this_version_does_not_know_is_done_and_told_and_the_day_stands_beside_facts_alone() -> Result<()>
+{
+    let cluster = Cluster::start(Options::default()).await?;
+    let untold = cluster.folder().join("untold");
+    std::fs::create_dir_all(untold.join("proc"))?;
+    std::fs::write(
+        untold.join("proc/cpuinfo"),
+        "processor\t: 0\nCPU implementer\t: 0x61\nCPU part\t: 0x000\n",
+    )?;
+    let untold = NodeSpec::new("untold").env("NODE_ANNOTATOR_HOST_ROOT", untold.to_string_lossy());
+    cluster.add_node(untold).await?;
+    cluster.add_node(node_of("told", "intel-xeon")).await?;
+    let settings = Settings { stamp_day: true, ..settings("cpu-model") };
+    let daemon_sets = install(&cluster, &settings).await?;
+    let told = wait_for_label(&cluster, "told", &key("cpu-model")).await?;
+    let untold = wait_for_label(&cluster, "untold", &key("cpu-model")).await?;
+    wait_until_gone(&cluster, &daemon_sets).await?;
+
+    let day = &annotations(&told)[&key("cpu-model.collected-at")];
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = [today.yesterday()?, today].map(|day| day.to_string());
+    assert!(days.contains(day), "{day}");
+    let found: Vec<_> = ours(&untold).into_iter().collect();
+    let error = "unknown here: the Arm core does not tell which it is (implementer 0x61, part 0x000)";
+    assert_eq!(
+        found,
+        [("annotation k8s.haim.dev/cpu-model.error", error), ("label k8s.haim.dev/cpu-model", "saved"),]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    );
+    assert_eq!(exit_codes(&cluster.events().all()), [0, 0]);
     Ok(())
 }
 

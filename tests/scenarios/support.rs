@@ -58,10 +58,11 @@ pub(crate) async fn add_settled(cluster: &Cluster, node: NodeSpec) -> Result<()>
         .await
 }
 
-/// The generator's settings for a selection; everything else as a user gets it.
+/// The generator's settings for a selection, with a DaemonSet for each collector; everything else as a user gets it.
 pub(crate) fn settings(collectors: &str) -> Settings {
     let registry = Registry::from_inventory().expect("the collectors are linked");
-    Settings::new(Selection::parse(collectors, &registry).expect("a valid selection"))
+    let selection = Selection::parse(collectors, &registry).expect("a valid selection");
+    Settings { layout: Layout::PerCollector, ..Settings::new(selection) }
 }
 
 /// Applies generated manifests, and returns the names of their DaemonSets.

@@ -20,7 +20,7 @@ const PACKAGES: [&str; 4] = ["--package", "node-annotator-collectors", "--packag
 const TESTS: [&str; 5] = ["--lib", "--test", "contract", "--test", "field"];
 
 /// What may change: sources by the formatter, golden files by the tests, the rest is generated.
-const CHANGED: [&str; 4] = ["collectors", "docs", "deploy/kubernetes", "README.md"];
+const CHANGED: [&str; 5] = ["collectors", "docs", "deploy/kubernetes", "deploy/per-collector", "README.md"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

@@ -70,15 +70,15 @@ pub(crate) fn main(app: &App) -> ExitCode {
     .into()
 }
 
-/// What a container with these arguments (without the program's name) and this environment would run.
+/// What a container with these collectors, arguments (without the program's name) and this environment would run.
 pub fn job(
+    registry: &Registry,
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
 ) -> Result<Job, clap::Error> {
     let cli = Cli::read(&App::STOCK, std::iter::once(App::STOCK.name.into()).chain(arguments))?;
-    let registry = Registry::from_inventory().map_err(|error| Usage(Trouble::plain(error)).into_clap())?;
     match cli.command {
-        Command::Run(run) => run.job(environment, &registry, &App::STOCK).map_err(Usage::into_clap),
+        Command::Run(run) => run.job(environment, registry, &App::STOCK).map_err(Usage::into_clap),
         #[cfg(feature = "operator")]
         Command::Operator(_) => Err(Usage(Trouble::plain("a container of ours runs `run`")).into_clap()),
     }

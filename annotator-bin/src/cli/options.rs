@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use jiff::SignedDuration;
 use node_annotator_core::{DoneMark, Generation, GiveUpAfter, Prefix, Registry, Selection};
 
@@ -61,9 +62,22 @@ pub(super) struct GenerationOptions {
     /// The value of the done labels, instead of `saved`
     ///
     /// A DaemonSet that is keyed on a generation runs on every node whose label has another value: pick a new
-    /// one, such as a date or a version, and the whole fleet runs again.
+    /// one, such as a date or a version, and the whole fleet runs again. Going back to an earlier one, or to an
+    /// earlier version, runs it again too. Behind the generation of a collector in a later revision stands
+    /// `.r` and its number, so that no generation may end so.
     #[arg(long, env = "NODE_ANNOTATOR_GENERATION", value_name = "VALUE")]
     generation: Option<Generation>,
+}
+
+/// What is written beside the facts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = KEYS)]
+pub(super) struct StampOptions {
+    /// Write beside the facts of each collector on which day, by UTC, they were read: PREFIX/COLLECTOR.collected-at
+    ///
+    /// A run that finds the same as before then changes the Node all the same, once a day.
+    #[arg(long, env = "NODE_ANNOTATOR_STAMP_DAY", value_parser = BoolishValueParser::new())]
+    pub(super) stamp_day: bool,
 }
 
 impl GenerationOptions {

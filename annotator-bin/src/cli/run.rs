@@ -12,7 +12,7 @@ use node_annotator_core::{Context, Environment, GiveUpAfter, HostRoot, Registry}
 use super::Usage;
 use super::options::{
     CLUSTER, COLLECTORS, ClusterOptions, GenerationOptions, KeyOptions, LogOptions, OUTPUT, OutputOptions,
-    SelectionOptions, duration, give_up_after,
+    SelectionOptions, StampOptions, duration, give_up_after,
 };
 use super::variables::process_environment;
 use crate::app::App;
@@ -56,6 +56,9 @@ pub(super) struct RunCommand {
 
     #[command(flatten)]
     generation: GenerationOptions,
+
+    #[command(flatten)]
+    stamp: StampOptions,
 
     /// The Node to write on; in a pod, set `NODE_NAME` from `spec.nodeName`
     ///
@@ -198,6 +201,7 @@ impl RunCommand {
             selection: self.selection.selection(registry)?,
             prefix: self.keys.prefix.clone(),
             done_mark: self.generation.done_mark(),
+            stamp_day: self.stamp.stamp_day,
             target: self.target()?,
             deadline: self.deadline,
             publish_budget: self.publish_budget,

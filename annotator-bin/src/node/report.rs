@@ -74,7 +74,9 @@ fn rows(entry: &Entry) -> Vec<(String, String)> {
         Outcome::Collected(facts) => {
             facts.iter().map(|(fact, value)| (fact_name(name, fact), value.to_owned())).collect()
         }
-        Outcome::NotApplicable(reason) => vec![(name.to_owned(), format!("not applicable: {reason}"))],
+        Outcome::NotApplicable(reason) | Outcome::Unknown(reason) => {
+            vec![(name.to_owned(), format!("not applicable: {reason}"))]
+        }
         outcome => {
             let error = format!("FAILED: {}", outcome.error().unwrap_or_default());
             let hint = outcome.hint().map(|hint| (String::new(), format!("hint: {hint}")));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kube::{Client, Config};
 use node_annotator_core::{Context, DoneMark, GiveUpAfter, Plan, Prefix, Report, Runner, Selection};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -26,6 +28,8 @@ pub struct Settings {
     pub prefix: Prefix,
     /// What the done label says.
     pub done_mark: DoneMark,
+    /// Whether the day is written beside the facts.
+    pub stamp_day: bool,
     /// Where the result goes.
     pub target: Target,
     /// When a try has written what there is to write, counted from its start.
@@ -163,6 +167,8 @@ impl<'a> Run<'a> {
             () = self.stop.requested() => return self.unchanged(),
             report = self.runner.run(&selection, cx) => report,
         };
+        let today = || Timestamp::now().to_zoned(TimeZone::UTC).date().to_string();
+        let report = report.on_day(self.settings.stamp_day.then(today));
         let news = self.tries.take(&report);
         let report = match self.report.take() {
             Some(earlier) => earlier.updated(report),

@@ -106,7 +106,7 @@ impl Tries {
                 changed.push(entry.clone());
             }
         }
-        News { changed: Report::new(changed), given_up }
+        News { changed: report.with_entries(changed), given_up }
     }
 
     /// What comes after a try that ended so.

@@ -38,7 +38,7 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
     } else {
         collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
-    let rows = [
+    let mut rows = vec![
         ("topic".to_owned(), collector.topic.to_string()),
         ("selected".to_owned(), collector.selected.to_string()),
         ("needs".to_owned(), needs),
@@ -48,6 +48,9 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
         ("on failure".to_owned(), format!("annotation {}", prefix.error(collector.name))),
         ("given up".to_owned(), format!("label {}", prefix.failed(collector.name))),
     ];
+    if collector.holds_per_boot() {
+        rows.push(("boot".to_owned(), format!("annotation {}", prefix.boot_id(collector.name))));
+    }
     text += &wrapped_columns(&rows, 0);
     text += "\nannotations\n";
     for fact in collector.facts {
@@ -95,6 +98,7 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
         "doneLabel": prefix.done(collector.name),
         "errorAnnotation": prefix.error(collector.name),
         "failedLabel": prefix.failed(collector.name),
+        "bootIdAnnotation": collector.holds_per_boot().then(|| prefix.boot_id(collector.name)),
         "facts": facts.collect::<Vec<_>>(),
         "retired": collector.retired,
         "variables": collector.variables,

@@ -13,6 +13,9 @@ fn json(output: &std::process::Output) -> Value {
 fn variables_do_what_the_flags_do() {
     let pod = Pod::new();
     std::fs::write(pod.path("proc/boots"), "3\n").unwrap();
+    std::fs::create_dir_all(pod.path("proc/sys/kernel/random")).unwrap();
+    let boot_id = "1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90\n";
+    std::fs::write(pod.path("proc/sys/kernel/random/boot_id"), boot_id).unwrap();
     let mut command = pod.faulty(&[]);
     command
         .env("NODE_ANNOTATOR_COLLECTORS", "default,-absent")
@@ -25,9 +28,14 @@ fn variables_do_what_the_flags_do() {
         .env("GREETING", "good day");
     let output = run(&mut command);
     let report = json(&output);
-    assert_snapshot!(report["patch"], @r#"{"metadata":{"annotations":{"facts.example/good":"good day","facts.example/good.boots":"3","facts.example/good.error":null,"facts.example/good.tooth":null},"labels":{"facts.example/good":"7","facts.example/good.failed":null}}}"#);
+    assert_snapshot!(report["patch"], @r#"{"metadata":{"annotations":{"facts.example/good":"good day","facts.example/good.boot-id":"1bd2a6f4","facts.example/good.boots":"3","facts.example/good.collected-at":null,"facts.example/good.error":null,"facts.example/good.tooth":null},"labels":{"facts.example/good":"7","facts.example/good.failed":null}}}"#);
     let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["level"], &lines[0]["collector"]), (&"DEBUG".into(), &"good".into()));
+
+    let stamped = json(&run(command.env("NODE_ANNOTATOR_STAMP_DAY", "true")));
+    let day =
+        stamped["patch"]["metadata"]["annotations"]["facts.example/good.collected-at"].as_str().unwrap();
+    assert!(day.len() == 10 && day.parse::<jiff::civil::Date>().is_ok(), "{day}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn each_flag_reaches_the_objects() {
         "--node-selector=example.com/pool=a",
         "--exclude-control-plane",
         "--trust-sandbox",
+        "--stamp-day",
     ]);
     let sets = of_kind(&objects, "DaemonSet");
     let [set] = sets[..] else { panic!("one DaemonSet for both: {sets:?}") };
@@ -53,6 +54,7 @@ fn each_flag_reaches_the_objects() {
         "--generation=2",
         "--linger",
         "--trust-sandbox",
+        "--stamp-day",
     ] {
         assert!(arguments.contains(argument), "{arguments}");
     }
@@ -99,13 +101,29 @@ fn each_flag_about_nodes_and_pods_reaches_the_objects() {
 }
 
 #[test]
-fn a_daemon_set_per_collector_and_one_namespace_unless_more_is_asked_for() {
+fn a_daemon_set_and_a_namespace_for_each_privilege_class_unless_more_is_asked_for() {
     let counts =
         |objects: &[Value]| (of_kind(objects, "DaemonSet").len(), of_kind(objects, "Namespace").len());
     // One that asks a metadata service, and one that reads files.
     let selection = "--collectors=digital-ocean-anchor-ip,kernel";
-    assert_eq!(counts(&objects(&[selection])), (2, 1));
+    for combined in [&[selection][..], &[selection, "--layout=combined"], &[selection, "--combined"]] {
+        assert_eq!(counts(&objects(combined)), (1, 1), "{combined:?}");
+    }
     assert_eq!(counts(&objects(&[selection, "--host-network"])), (2, 2));
+    assert_eq!(counts(&objects(&[selection, "--layout=per-collector"])), (2, 1));
+    assert_eq!(counts(&objects(&[selection, "--layout=per-collector", "--host-network"])), (2, 2));
+}
+
+#[test]
+fn the_layout_is_a_variable_too() {
+    let layout = |name: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node-annotator"));
+        stdout(&run(command.args(["manifests", "--collectors=kernel,cpu-model"]).env(name, value)))
+    };
+    assert_eq!(layout("NODE_ANNOTATOR_LAYOUT", "per-collector").matches("kind: DaemonSet").count(), 2);
+    for (name, value) in [("NODE_ANNOTATOR_COMBINED", "true"), ("NODE_ANNOTATOR_LAYOUT", "combined")] {
+        assert_eq!(layout(name, value).matches("kind: DaemonSet").count(), 1);
+    }
 }
 
 #[test]
@@ -134,6 +152,9 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--image-pull-secret=A_B"], "image pull secret"),
         (&["--node-selector=pool"], "KEY=VALUE"),
         (&["--node-selector=k8s.haim.dev/kernel=saved"], "never run"),
+        (&["--generation=2.r3"], "leave out the `.r`"),
+        (&["--combined", "--layout=per-collector"], "contradict each other"),
+        (&["--layout=each"], "possible values: combined, per-collector"),
         (&["--node-selector=pool=a,pool=b"], "two values: `a` and `b`"),
         (&["--pod-label=a=1", "--pod-label=a=2"], "two values"),
         (&["--arch=x86_64"], "Kubernetes calls it `amd64`"),

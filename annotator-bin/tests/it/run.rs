@@ -38,6 +38,7 @@ fn settings(collector: &'static Collector, target: Target) -> Settings {
         selection: Selection::of(collector),
         prefix: Prefix::default(),
         done_mark: DoneMark::Saved,
+        stamp_day: false,
         target,
         deadline: Duration::from_mins(1),
         publish_budget: Duration::from_secs(30),

@@ -119,7 +119,7 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let text = cx.host.read(cpuinfo::PATH)?;
     let (facts, packages) = match parse(cpuinfo::whole(&text))? {
         Parsed::Described { facts, packages } => (facts, packages),
-        Parsed::Unknown(reason) => return Ok(Collected::not_applicable(format!("unknown here: {reason}"))),
+        Parsed::Unknown(reason) => return Ok(Collected::unknown(reason)),
     };
     let Topology { sockets, cores, threads_per_core } = Topology::read(&cx.host);
     let facts = match sockets {

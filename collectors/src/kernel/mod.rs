@@ -7,14 +7,15 @@ mod taints;
 
 use node_annotator_core::context::{HostError, Uname};
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Kind, Stability, Topic,
-    register,
+    Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Kind, NodeField, Stability,
+    Topic, register,
 };
 
 use release::Release;
 
 const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-1015-aws", Stability::PerBoot)
-    .kind(Kind::Version);
+    .kind(Kind::Version)
+    .also_in(NodeField::KernelVersion);
 const MAJOR: Fact =
     Fact::named("major", "first number of the release", "6", Stability::PerBoot).kind(Kind::Number);
 const MINOR: Fact =

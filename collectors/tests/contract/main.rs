@@ -9,6 +9,7 @@ mod digital_ocean;
 mod dns_name;
 mod golden;
 mod registry;
+mod released;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 

@@ -58,5 +58,5 @@ async fn absent_is_told_apart_from_not_visible() {
 async fn a_file_without_an_id_is_unknown_and_done() {
     let root = Root::new([("etc/os-release", "NAME=Something\nID=\"\"\n")]);
     let reason = "unknown here: `/etc/os-release` has no `ID`";
-    assert_eq!(outcome(collector("os"), root.host()).await, Outcome::NotApplicable(reason.to_owned()));
+    assert_eq!(outcome(collector("os"), root.host()).await, Outcome::Unknown(reason.to_owned()));
 }

@@ -76,6 +76,26 @@ async fn facts_of_a_sandboxs_kernel_are_not_published() {
     }
 }
 
+/// Whoever trusts a sandbox trusts its facts, and the boot of the node is still another.
+#[tokio::test]
+async fn the_boot_of_a_sandbox_is_never_the_nodes() {
+    let sysbox = with_mount("31 22 0:51 / /proc/sys rw - fuse sysboxfs rw");
+    let lxcfs = with_mount("40 22 0:60 /proc/cpuinfo /proc/cpuinfo rw - fuse.lxcfs lxcfs rw");
+    for (file, expected) in [
+        (("proc/cpuinfo", "processor: 0\n"), Some("1bd2a6f4")),
+        (("proc/self/mountinfo", lxcfs.as_str()), Some("1bd2a6f4")),
+        (("proc/self/mountinfo", sysbox.as_str()), None),
+        (("proc/sentry-meminfo", "Alloc: 1"), None),
+        (("proc/cmdline", "agent.log=debug"), None),
+    ] {
+        let root =
+            machine(&[file, ("proc/sys/kernel/random/boot_id", "1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90\n")]);
+        for host in [root.host(), root.host().trusting_sandbox()] {
+            assert_eq!(host.boot_id().map(|id| id.to_string()).as_deref(), expected, "{file:?}");
+        }
+    }
+}
+
 /// Old gVisor has no `/proc/sys/kernel/osrelease`.
 #[tokio::test]
 async fn the_system_call_of_a_sandbox_is_not_the_nodes_either() {

@@ -102,7 +102,7 @@ async fn one_source_at_most_decides_over_a_collector() {
                 restore(&root, &path);
                 match outcome {
                     Outcome::Collected(spoilt) => compare(&whole, &spoilt, &what),
-                    Outcome::Failed { .. } | Outcome::NotApplicable(_) => {
+                    Outcome::Failed { .. } | Outcome::NotApplicable(_) | Outcome::Unknown(_) => {
                         deciding.insert(path);
                     }
                     Outcome::TimedOut(_) | Outcome::Panicked(_) => panic!("{what}: {outcome:?}"),

@@ -11,7 +11,7 @@ mod undeclared;
 use std::sync::Arc;
 
 pub use environment::Environment;
-pub use host::{Access, HostError, HostErrorKind, HostRoot, HostText, Uname};
+pub use host::{Access, BootId, HostError, HostErrorKind, HostRoot, HostText, Uname};
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
 pub use unconnected::Unconnected;

@@ -2,6 +2,7 @@
 
 use node_annotator_core::fact::clean;
 use node_annotator_core::facts::UNDECLARED;
+use node_annotator_core::write::UNKNOWN;
 use node_annotator_core::{Collector, Entry, Facts, Need, Outcome};
 
 use crate::SECRET;
@@ -14,7 +15,10 @@ pub(crate) fn of_outcome(collector: &Collector, entry: &Entry, may_fail: bool) -
         Outcome::NotApplicable(reason) if reason.is_empty() => {
             vec!["is not applicable without a reason".to_owned()]
         }
-        Outcome::NotApplicable(_) => Vec::new(),
+        Outcome::Unknown(reason) if reason.trim_end() == UNKNOWN.trim_end() => {
+            vec!["does not say what is unknown to it".to_owned()]
+        }
+        Outcome::NotApplicable(_) | Outcome::Unknown(_) => Vec::new(),
         Outcome::Failed { .. } if may_fail => Vec::new(),
         Outcome::Failed { error, .. } => vec![format!("fails: {error}")],
         Outcome::TimedOut(limit) => vec![limit.to_string()],
@@ -57,7 +61,7 @@ pub(crate) fn of_seeing_nothing(collector: &Collector, trial: &Trial) -> Option<
         Outcome::Collected(_) if !trial.accesses.is_empty() && !asks_network(collector) => {
             Some("has facts, though it cannot see anything".to_owned())
         }
-        Outcome::NotApplicable(reason) if !is_blind => {
+        Outcome::NotApplicable(reason) | Outcome::Unknown(reason) if !is_blind => {
             Some(format!("says that there is nothing, though it cannot see anything: {reason}"))
         }
         _ => None,
@@ -70,12 +74,16 @@ fn asks_network(collector: &Collector) -> bool {
 
 /// What is wrong with an outcome when something cannot be seen that could be before.
 pub(crate) fn of_hiding(collector: &Collector, before: &Outcome, hidden: &Outcome) -> Option<String> {
+    let is_without = |outcome: &Outcome| matches!(outcome, Outcome::NotApplicable(_) | Outcome::Unknown(_));
     match (before, hidden) {
         (Outcome::Collected(before), Outcome::Collected(hidden)) => of_hidden_facts(before, hidden),
-        (_, Outcome::Failed { .. }) | (Outcome::NotApplicable(_), Outcome::NotApplicable(_)) => None,
+        (_, Outcome::Failed { .. }) => None,
+        (before, hidden) if is_without(before) && is_without(hidden) => None,
         // Evidence of a cloud that cannot be seen is no evidence.
         (_, Outcome::NotApplicable(_)) if collector.needs.contains(&Need::MetadataService) => None,
-        (_, Outcome::NotApplicable(reason)) => Some(format!("is not applicable ({reason})")),
+        (_, Outcome::NotApplicable(reason) | Outcome::Unknown(reason)) => {
+            Some(format!("is not applicable ({reason})"))
+        }
         (_, Outcome::Collected(_)) => Some("has facts that it does not have otherwise".to_owned()),
         (_, Outcome::TimedOut(limit)) => Some(limit.to_string()),
         (_, Outcome::Panicked(message)) => Some(format!("panics ({message})")),

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use node_annotator_core::context::BootId;
 use node_annotator_core::plan::{Difference, KeyKind};
 use node_annotator_core::report::{FailureKind, TimeLimit};
-use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, Prefix, Report};
+use node_annotator_core::{
+    Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Prefix, Report, Stability, Topic,
+};
 use proptest::collection::btree_map;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::fakes::{ABSENT, ASK, EXTRA, VALUE, VALUE_FILE};
+use crate::fakes::{ABSENT, ASK, EXTRA, VALUE, VALUE_FILE, fake};
 
 fn report(outcomes: impl IntoIterator<Item = (&'static Collector, Outcome)>) -> Report {
     let entry = |(collector, outcome)| Entry { collector, outcome, attempts: 1, duration: Duration::ZERO };
@@ -42,6 +45,8 @@ fn facts_are_set_with_their_label_and_what_was_before_is_deleted() {
                 "k8s.haim.dev/value.extra": "23",
                 "k8s.haim.dev/value.gone": null,
                 "k8s.haim.dev/value.error": null,
+                "k8s.haim.dev/value.boot-id": null,
+                "k8s.haim.dev/value.collected-at": null,
             },
             "labels": { "k8s.haim.dev/value": "saved", "k8s.haim.dev/value.failed": null },
         }})
@@ -60,10 +65,55 @@ fn not_applicable_is_done_and_deletes_every_fact() {
                 "k8s.haim.dev/value.extra": null,
                 "k8s.haim.dev/value.gone": null,
                 "k8s.haim.dev/value.error": null,
+                "k8s.haim.dev/value.boot-id": null,
+                "k8s.haim.dev/value.collected-at": null,
             },
             "labels": { "k8s.haim.dev/value": "saved", "k8s.haim.dev/value.failed": null },
         }})
     );
+}
+
+#[test]
+fn what_is_unknown_is_done_and_told() {
+    let expected = patch(Outcome::not_applicable("none"), &DoneMark::Saved);
+    let mut unknown = patch(Outcome::unknown("the model `Z80`"), &DoneMark::Saved);
+    let error = unknown["metadata"]["annotations"]["k8s.haim.dev/value.error"].take();
+    assert_eq!(error, "unknown here: the model `Z80`");
+    assert_eq!(unknown, expected, "as what is not applicable, but for the error");
+}
+
+/// Has no fact that holds until the next boot alone.
+static STEADY: Collector = Collector::new(
+    "steady",
+    Topic::System,
+    "A fake",
+    &[Fact::primary("A value", "42", Stability::Immutable)],
+    VALUE.collect,
+);
+
+#[test]
+fn facts_that_hold_per_boot_say_which_and_all_say_the_day_if_it_is_wanted() {
+    let written = |outcome: fn() -> Outcome, boot_id: Option<&str>, day: Option<&str>| {
+        let report = report([(&VALUE, outcome()), (&STEADY, outcome())])
+            .in_boot(boot_id.and_then(BootId::parse))
+            .on_day(day.map(str::to_owned));
+        let plan = Plan::new(&report, &Prefix::default(), &DoneMark::Saved);
+        let of = |key: &str| plan.annotations().get(&format!("k8s.haim.dev/{key}")).cloned();
+        ["value.boot-id", "steady.boot-id", "value.collected-at", "steady.collected-at"].map(of)
+    };
+    let some = |text: &str| Some(Some(text.to_owned()));
+    let boot = Some("1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90");
+    let day = Some("2026-11-25");
+    assert_eq!(
+        written(collected, boot, day),
+        [some("1bd2a6f4"), None, some("2026-11-25"), some("2026-11-25")]
+    );
+    // Unknown, and of a day that is not told any more: what an earlier run wrote would be wrong.
+    assert_eq!(written(collected, None, None), [Some(None), None, Some(None), Some(None)]);
+    for outcome in [|| Outcome::not_applicable("none"), || Outcome::unknown("this")] {
+        assert_eq!(written(outcome, boot, day), [Some(None), None, Some(None), Some(None)]);
+    }
+    assert_eq!(written(timed_out, boot, day), [None, None, None, None]);
 }
 
 #[test]
@@ -106,6 +156,17 @@ fn the_generation_is_the_value_of_the_label() {
     let mark = DoneMark::Generation("2026-11".parse().unwrap());
     assert_eq!(patch(collected(), &mark)["metadata"]["labels"]["k8s.haim.dev/value"], "2026-11");
     assert_eq!(patch(timed_out(), &mark)["metadata"].get("labels"), None);
+}
+
+#[test]
+fn a_later_revision_is_told_by_the_label() {
+    static LATER: Collector = fake("later", VALUE.collect).revision(3);
+    let value = |mark| {
+        let report = report([(&LATER, Outcome::not_applicable("none"))]);
+        Plan::new(&report, &Prefix::default(), mark).labels()["k8s.haim.dev/later"].clone().unwrap()
+    };
+    assert_eq!(value(&DoneMark::Saved), "saved.r3");
+    assert_eq!(value(&DoneMark::Generation("2026-11".parse().unwrap())), "2026-11.r3");
 }
 
 #[test]
@@ -172,18 +233,18 @@ proptest! {
     fn the_label_is_set_if_and_only_if_the_collector_is_done(
         ((report, prefix, mark), given_up) in (runs(), any::<[bool; 4]>())
     ) {
-        let value = || Some(mark.label_value().to_owned());
+        let value = |collector: &Collector| Some(mark.label_value(collector.revision));
         let done = report.entries().iter().filter(|entry| entry.outcome.is_done());
         let mut labels: BTreeMap<_, _> = done
             .flat_map(|entry| {
                 let name = entry.collector.name;
-                [(prefix.done(name), value()), (prefix.failed(name), None)]
+                [(prefix.done(name), value(entry.collector)), (prefix.failed(name), None)]
             })
             .collect();
         let failures = report.failures().map(|entry| entry.collector).zip(given_up);
         let given_up: Vec<_> =
             failures.filter_map(|(collector, given_up)| given_up.then_some(collector)).collect();
-        labels.extend(given_up.iter().map(|collector| (prefix.failed(collector.name), value())));
+        labels.extend(given_up.iter().map(|collector| (prefix.failed(collector.name), value(collector))));
         let plan = Plan::new(&report, &prefix, &mark).giving_up(given_up, &prefix, &mark);
         prop_assert_eq!(plan.labels(), &labels);
     }
@@ -253,6 +314,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         3 => (text(), option::of(text()))
             .prop_map(|(primary, extra)| Outcome::Collected(Facts::new(primary).with_some(&EXTRA, extra))),
         1 => text().prop_map(|reason| Outcome::not_applicable(&reason)),
+        1 => text().prop_map(|reason| Outcome::unknown(&reason)),
         1 => text().prop_map(|error| Outcome::Failed { error, hint: None, kind: FailureKind::Passing }),
         1 => Just(timed_out()),
         1 => text().prop_map(Outcome::Panicked),

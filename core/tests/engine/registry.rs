@@ -140,9 +140,16 @@ fn a_collector_without_time_is_refused() {
 }
 
 #[test]
-fn revisions_begin_with_1() {
-    assert_eq!(defect(fake("fake", VALUE.collect).revision(0)), "the first revision is 1");
-    assert!(accepts(fake("fake", VALUE.collect).revision(2)));
+fn revisions_begin_with_1_and_have_a_highest() {
+    assert_eq!(
+        defect(fake("fake", VALUE.collect).revision(0)),
+        "the first revision is 1, and the highest 999"
+    );
+    assert_eq!(
+        defect(fake("fake", VALUE.collect).revision(1000)),
+        "the first revision is 1, and the highest 999"
+    );
+    assert!(accepts(fake("fake", VALUE.collect).revision(999)));
 }
 
 #[test]

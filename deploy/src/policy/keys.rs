@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use node_annotator_core::context::BootId;
 use node_annotator_core::fact::MAX_RUN_BYTES;
 use node_annotator_core::report::MAX_ERROR_BYTES;
 use node_annotator_core::{Collector, DoneMark, Prefix};
+
+/// The length of a day, `2026-11-25`.
+const DAY_BYTES: usize = 10;
 
 /// The keys of all collectors of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +22,20 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors.
-    pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark) -> Self {
+    /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors, with the day beside the facts or without it.
+    pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark, stamp_day: bool) -> Self {
         let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
-        let (mut facts_bytes, mut errors_bytes) = (0, 0);
-        for Collector { name, facts, retired, .. } in collectors {
+        let (mut facts_bytes, mut other_bytes) = (0, 0);
+        for collector in collectors {
+            let Collector { name, facts, retired, revision, .. } = collector;
+            if collector.holds_per_boot() {
+                annotations.insert(prefix.boot_id(name), Some(BootId::BYTES));
+                other_bytes += BootId::BYTES;
+            }
+            annotations.insert(prefix.collected_at(name), stamp_day.then_some(DAY_BYTES));
+            other_bytes += if stamp_day { DAY_BYTES } else { 0 };
             for label in [prefix.done(name), prefix.failed(name)] {
-                labels.insert(label, mark.label_value().to_owned());
+                labels.insert(label, mark.label_value(*revision));
             }
             for fact in *retired {
                 annotations.insert(prefix.fact(name, Some(fact)), None);
@@ -34,9 +45,9 @@ impl Keys {
                 facts_bytes += fact.max_bytes;
             }
             annotations.insert(prefix.error(name), Some(MAX_ERROR_BYTES));
-            errors_bytes += MAX_ERROR_BYTES;
+            other_bytes += MAX_ERROR_BYTES;
         }
-        Self { labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + errors_bytes }
+        Self { labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + other_bytes }
     }
 
     /// Whether values that are each within their bounds can be too much together.

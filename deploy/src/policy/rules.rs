@@ -2,7 +2,7 @@
 //! out.
 
 use node_annotator_core::Prefix;
-use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
+use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
 use super::{Keys, Scope, managed_fields};
 
@@ -123,7 +123,7 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
 /// Done labels come as they come: a token sets each of them once, since it cannot take them away again. It can take a failed label
 /// away where the collector is done, so that one counts when it is set. A write that only takes
 /// away is not noted. Of these a run makes one, for an error that is over beside a done label, and it leaves no other such error: each
-/// takes a write that sets an error before it. Where somebody has cleared the record, nothing is noted and nothing can be held.
+/// takes a write that sets an error before it. An error that tells what is unknown stays beside its done label, and does not count. Where somebody has cleared the record, nothing is noted and nothing can be held.
 fn rate(prefix: &Prefix) -> String {
     // The grammar of keys has the error's after the collector's own.
     let error = prefix.error("x").replace(&prefix.done("x"), "");
@@ -136,8 +136,9 @@ variables.setLabels.exists(k, !k.endsWith('{failed}'))
 || variables.newOurs.exists(new, variables.oldOurs.all(old, !has(old.time)
   || timestamp(new.time) - timestamp(old.time) >= duration('{SECONDS_BETWEEN_WRITES}s')))
 || (size(variables.setLabels) + size(variables.setAnnotations) == 0 && size(variables.newOurs) >= size(variables.oldOurs)
-  && variables.removedAnnotations.all(k, k.endsWith('{error}'))
-  && !variables.labels.exists(k, k in variables.newLabels && k + '{error}' in variables.newAnnotations))"
+  && variables.removedAnnotations.all(k, k.endsWith('{error}') && !variables.oldAnnotations[k].startsWith('{UNKNOWN}'))
+  && !variables.labels.exists(k, k in variables.newLabels && k + '{error}' in variables.newAnnotations
+    && !variables.newAnnotations[k + '{error}'].startsWith('{UNKNOWN}')))"
     )
 }
 

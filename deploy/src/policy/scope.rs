@@ -21,6 +21,8 @@ pub struct Scope {
     pub prefix: Prefix,
     /// What the done labels say.
     pub mark: DoneMark,
+    /// Whether the day stands beside the facts.
+    pub stamp_day: bool,
     /// The collectors that run, in order of name.
     pub collectors: Vec<&'static Collector>,
 }
@@ -35,6 +37,8 @@ struct Told {
     prefix: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     generation: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stamp_day: bool,
     collectors: Vec<String>,
 }
 
@@ -78,6 +82,7 @@ impl Scope {
             classes: CLASSES.into_iter().filter(is_needed).collect(),
             prefix: settings.prefix.clone(),
             mark: settings.mark.clone(),
+            stamp_day: settings.stamp_day,
             collectors: settings.selection.iter().collect(),
         }
     }
@@ -108,6 +113,7 @@ impl Scope {
             classes: told.classes.iter().map(class).collect::<Result<_, _>>()?,
             prefix: told.prefix.parse().map_err(|_| impossible("prefix", &told.prefix))?,
             mark,
+            stamp_day: told.stamp_day,
             collectors: told.collectors.iter().map(found).collect::<Result<_, _>>()?,
         })
     }
@@ -123,6 +129,7 @@ impl Scope {
                 DoneMark::Saved => None,
                 DoneMark::Generation(generation) => Some(generation.as_str().to_owned()),
             },
+            stamp_day: self.stamp_day,
             collectors: self.collectors.iter().map(|collector| collector.name.to_owned()).collect(),
         };
         serde_json::to_string(&told).expect("texts and lists of texts are JSON")
@@ -130,7 +137,7 @@ impl Scope {
 
     /// Every key that a run can write.
     pub fn keys(&self) -> Keys {
-        Keys::new(&self.collectors, &self.prefix, &self.mark)
+        Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day)
     }
 }
 

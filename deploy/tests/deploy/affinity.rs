@@ -53,11 +53,12 @@ fn holds(NodeSelectorRequirement { key, operator, values }: &NodeSelectorRequire
     }
 }
 
-/// A run on a node: which collectors it had, how each ended, and the mark it left.
+/// A run on a node: which collectors it had, how each ended, the mark it left, and the revision of its collectors.
 #[derive(Debug, Clone)]
 struct Run {
     collectors: BTreeMap<&'static str, End>,
     mark: DoneMark,
+    revision: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +79,11 @@ impl Run {
             } else {
                 Outcome::NotApplicable("not here".to_owned())
             };
+            let collector = leaked(named(collector.name).revision(self.revision));
             Some(Entry { collector, outcome, attempts: 1, duration: Duration::ZERO })
         };
-        let given_up = all.iter().filter(|it| self.collectors.get(it.name) == Some(&End::GivenUp)).copied();
+        let given_up = all.iter().filter(|it| self.collectors.get(it.name) == Some(&End::GivenUp));
+        let given_up = given_up.map(|it| leaked(named(it.name).revision(self.revision)));
         Plan::new(&Report::new(all.iter().filter_map(entry).collect()), prefix, &self.mark)
             .giving_up(given_up, prefix, &self.mark)
     }
@@ -171,21 +174,25 @@ fn traits() -> impl Strategy<Value = Traits> {
 }
 
 fn mark() -> impl Strategy<Value = DoneMark> {
-    select(vec!["", "1", "2", "on", "0777", "1e3"]).prop_map(|generation| match generation {
+    select(vec!["", "", "1", "2", "on", "0777", "1e3"]).prop_map(|generation| match generation {
         "" => DoneMark::Saved,
         generation => DoneMark::Generation(generation.parse().unwrap()),
     })
 }
 
+const REVISIONS: std::ops::Range<u32> = 1..5;
+
 fn collectors() -> impl Strategy<Value = Vec<&'static Collector>> {
     const FSTAB: &[Need] = &[Need::HostPath(HostPath::file("/etc/fstab"))];
     let needs: Vec<&'static [Need]> =
         vec![&[], &[Need::Dns], &[Need::MetadataService], &[Need::HostNetwork], FSTAB];
-    btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", select(needs), 1..6).prop_filter_map(
+    btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", (select(needs), REVISIONS), 1..6).prop_filter_map(
         "reserved",
         |collectors| {
             let reserved = ["all", "default", "opt-out", "combined"];
-            let new = |(name, needs): (String, _)| leaked(named(name.leak()).needs(needs));
+            let new = |(name, (needs, revision)): (String, _)| {
+                leaked(named(name.leak()).needs(needs).revision(revision))
+            };
             let fine = !collectors.keys().any(|name| reserved.contains(&name.as_str()));
             fine.then(|| collectors.into_iter().map(new).collect())
         },
@@ -201,8 +208,12 @@ fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>,
     (collectors(), prefix()).prop_flat_map(|(all, prefix)| {
         let names: Vec<&'static str> = all.iter().map(|collector| collector.name).collect();
         let ends = vec(select(vec![End::Done, End::Done, End::Failed, End::GivenUp]), all.len());
-        let run = (subsequence(names, 0..=all.len()), ends, mark())
-            .prop_map(|(ran, ends, mark)| Run { collectors: ran.into_iter().zip(ends).collect(), mark });
+        let ran = (subsequence(names, 0..=all.len()), ends);
+        let run = (ran, mark(), REVISIONS).prop_map(|((ran, ends), mark, revision)| Run {
+            collectors: ran.into_iter().zip(ends).collect(),
+            mark,
+            revision,
+        });
         let settings = (
             subsequence(all.clone(), 1..=all.len()),
             mark(),
@@ -232,22 +243,23 @@ fn case() -> impl Strategy<Value = (Vec<&'static Collector>, Settings, Vec<Run>,
 }
 
 /// Whether the last success of a collector, if there was one, counts under the settings' mark.
-fn is_done(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
-    let success = |run: &&Run| run.collectors.get(collector) == Some(&End::Done);
+fn is_done(collector: &Collector, runs: &[Run], mark: &DoneMark) -> bool {
+    let success = |run: &&Run| run.collectors.get(collector.name) == Some(&End::Done);
     match (runs.iter().rfind(success), mark) {
         (None, _) => false,
-        (Some(_), DoneMark::Saved) => true,
-        (Some(run), generation) => run.mark == *generation,
+        // Of an older revision, and of no generation. What a later revision or any generation has left counts.
+        (Some(run), DoneMark::Saved) => run.mark != DoneMark::Saved || run.revision >= collector.revision,
+        (Some(run), generation) => run.mark == *generation && run.revision == collector.revision,
     }
 }
 
 /// Whether a collector was given up under the settings' mark, with neither a success nor another mark since.
-fn is_given_up(collector: &str, runs: &[Run], mark: &DoneMark) -> bool {
-    let last = runs.iter().rev().find_map(|run| match run.collectors.get(collector)? {
+fn is_given_up(collector: &Collector, runs: &[Run], mark: &DoneMark) -> bool {
+    let last = runs.iter().rev().find_map(|run| match run.collectors.get(collector.name)? {
         End::Failed => None,
-        end => Some((*end, &run.mark)),
+        end => Some((*end, run.mark.label_value(run.revision))),
     });
-    last == Some((End::GivenUp, mark))
+    last == Some((End::GivenUp, mark.label_value(collector.revision)))
 }
 
 proptest! {
@@ -272,8 +284,7 @@ proptest! {
                 .collectors()
                 .iter()
                 .any(|collector| {
-                    let name = collector.name;
-                    !is_done(name, &runs, &settings.mark) && !is_given_up(name, &runs, &settings.mark)
+                    !is_done(collector, &runs, &settings.mark) && !is_given_up(collector, &runs, &settings.mark)
                 });
             prop_assert_eq!(
                 wants_pod(daemon_set, &node),
@@ -345,11 +356,25 @@ proptest! {
 }
 
 #[test]
-fn a_selection_of_one_has_one_term() {
-    let selection = Selection::of(&crate::fakes::KERNEL);
-    let manifests = Manifests::new(&Settings::new(selection)).unwrap();
-    let daemon_set = manifests.daemon_sets().next().unwrap();
-    assert_eq!(terms(daemon_set).len(), 1);
+fn a_collector_has_a_term_and_from_the_second_revision_on_another_for_the_older_ones() {
+    let done = |collector: Collector, mark: DoneMark| -> Vec<_> {
+        let manifests =
+            Manifests::new(&Settings { mark, ..Settings::new(Selection::of(leaked(collector))) }).unwrap();
+        let daemon_set = manifests.daemon_sets().next().unwrap();
+        let first = |term: &NodeSelectorTerm| {
+            let NodeSelectorRequirement { key, operator, values } =
+                &term.match_expressions.as_ref().unwrap()[0];
+            assert_eq!(key, "k8s.haim.dev/kernel");
+            format!("{operator} {}", values.iter().flatten().cloned().collect::<Vec<_>>().join(","))
+        };
+        terms(daemon_set).iter().map(first).collect()
+    };
+    let generation = || DoneMark::Generation("2".parse().unwrap());
+    assert_eq!(done(named("kernel"), DoneMark::Saved), ["DoesNotExist "]);
+    assert_eq!(done(named("kernel"), generation()), ["NotIn 2"]);
+    let third = || named("kernel").revision(3);
+    assert_eq!(done(third(), DoneMark::Saved), ["DoesNotExist ", "In saved,saved.r2"]);
+    assert_eq!(done(third(), generation()), ["NotIn 2.r3"]);
 }
 
 #[test]

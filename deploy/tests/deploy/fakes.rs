@@ -4,10 +4,18 @@ use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, HostPath, Need, Registry, Selection,
     Stability, Topic, Variable,
 };
-use node_annotator_deploy::Settings;
+use node_annotator_deploy::{Layout, Settings};
 
 pub(crate) static KERNEL: Collector = named("kernel");
-pub(crate) static CPU_MODEL: Collector = named("cpu-model");
+pub(crate) static CPU_MODEL: Collector = Collector::new(
+    "cpu-model",
+    Topic::Cpu,
+    "nothing",
+    &[Fact::primary("nothing", "none", Stability::PerBoot), MORE],
+    Collect::Blocking(nothing),
+)
+.retired(&["less"])
+.revision(2);
 pub(crate) static ANCHOR_IP: Collector = named("anchor-ip")
     .needs(&[Need::MetadataService])
     .variables(&[Variable::operator("METADATA_URL", "where it asks")]);
@@ -46,6 +54,7 @@ pub(crate) fn selection(collectors: &[&'static Collector]) -> Selection {
     Selection::parse("all", &registry).expect("there is at least one")
 }
 
+/// A DaemonSet for each collector.
 pub(crate) fn settings(collectors: &[&'static Collector]) -> Settings {
-    Settings::new(selection(collectors))
+    Settings { layout: Layout::PerCollector, ..Settings::new(selection(collectors)) }
 }

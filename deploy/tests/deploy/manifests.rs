@@ -368,10 +368,10 @@ fn collectors_that_no_daemon_set_can_run_are_refused() {
             .join("\n")
     );
     let many: Vec<&'static Collector> =
-        (0..=policy::MAX_ANNOTATIONS / 4).map(|index| leaked(named(format!("c{index}").leak()))).collect();
+        (0..=policy::MAX_ANNOTATIONS / 5).map(|index| leaked(named(format!("c{index}").leak()))).collect();
     assert_eq!(
         refusal(&settings(&many)),
-        "the selected collectors may write 1028 annotations on a node, and the admission policy lists 1024 at most\n\
+        "the selected collectors may write 1025 annotations on a node, and the admission policy lists 1024 at most\n\
          hint: select fewer collectors"
     );
     assert!(Manifests::new(&settings(&many[1..])).is_ok());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use node_annotator_core::context::BootId;
 use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, PrivilegeClass, Report};
 use node_annotator_deploy::Settings;
 use node_annotator_deploy::policy::{self, SETTINGS_ANNOTATION, Scope, ScopeError};
@@ -22,6 +23,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             Outcome::Collected(facts.expect("the facts are declared"))
         }),
         "[a-z]{0,3000}".prop_map(|reason| Outcome::not_applicable(&reason)),
+        "[a-z]{0,3000}".prop_map(|reason| Outcome::unknown(&reason)),
         "[a-z]{0,3000}".prop_map(Outcome::Panicked),
     ]
 }
@@ -32,17 +34,20 @@ proptest! {
         outcomes in proptest::collection::vec(outcome(), FAKES.len()),
         given_up in proptest::collection::vec(any::<bool>(), FAKES.len()),
         generation in proptest::option::of("[a-z]{1,10}"),
+        stamp_day in proptest::bool::ANY,
     ) {
         let mark = match generation.map(|text| text.parse()) {
             Some(Ok(generation)) => DoneMark::Generation(generation),
             _ => DoneMark::Saved,
         };
-        let settings = Settings { mark, ..settings(&FAKES) };
+        let settings = Settings { mark, stamp_day, ..settings(&FAKES) };
         let keys = Scope::new(&settings).keys();
         let entry = |(collector, outcome)| {
             Entry { collector, outcome, attempts: 1, duration: Duration::ZERO }
         };
-        let report = Report::new(FAKES.into_iter().zip(outcomes).map(entry).collect());
+        let report = Report::new(FAKES.into_iter().zip(outcomes).map(entry).collect())
+            .in_boot(BootId::parse("1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90"))
+            .on_day(stamp_day.then(|| "2026-11-25".to_owned()));
         let done = report.failures().next().is_none();
         let failures = report.failures().map(|entry| entry.collector).zip(given_up);
         let given_up: Vec<_> =
@@ -83,6 +88,7 @@ proptest! {
 fn a_policy_is_generated_again_from_what_it_tells() {
     let settings = Settings {
         mark: DoneMark::Generation("2".parse().unwrap()),
+        stamp_day: true,
         installation: "facts".parse().unwrap(),
         prefix: "facts.example.com".parse().unwrap(),
         ..settings(&FAKES)

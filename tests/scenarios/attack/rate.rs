@@ -37,6 +37,15 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
     send_in_time(&stage, &errors(json!("4"))).await?;
     refused(&stage, &no_error, TOO_SOON).await?;
     allowed(&stage, &errors(Value::Null)).await?;
+    // What is unknown stays beside its done label, in nobody's way, and is itself an error like any other while it changes.
+    for name in ["kernel", "cpu-model"] {
+        allowed(&stage, &json!({"metadata": {"labels": {key(name): "saved"}}})).await?;
+    }
+    let unknown = json!({"metadata": {"annotations": {key("kernel.error"): "4", key("cpu-model.error"): "unknown here: 4"}}});
+    send_in_time(&stage, &unknown).await?;
+    allowed(&stage, &no_error).await?;
+    let known = json!({"metadata": {"annotations": {key("cpu-model.error"): null}}});
+    refused(&stage, &known, TOO_SOON).await?;
     let less = json!({"metadata": {"annotations": {key("kernel.build"): null}}});
     refused(&stage, &less, TOO_SOON).await?;
 

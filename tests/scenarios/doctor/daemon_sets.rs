@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::DeleteParams;
 use node_annotator_core::GiveUpAfter;
-use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings};
 use node_annotator_tests::{NodeSpec, wait};
 use serde_json::json;
 
@@ -134,5 +134,21 @@ async fn collectors_that_keep_failing_and_those_that_were_given_up_are_a_warning
     .await?;
     let hint = seen.hint("failures");
     assert!(hint.ends_with(&format!("kubectl label node broken {}-", key("cpu-model.failed"))), "{hint}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_other_layout_has_left_over_is_named() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    let combined = Settings { layout: Layout::Combined, ..settings };
+    install(&cluster, &combined).await?;
+    let seen = wait_for(&cluster, &[("done-labels", "FAIL")]).await?;
+    for name in ["node-annotator-cpu-model", "node-annotator-kernel"] {
+        let command = format!("kubectl delete daemonset --namespace {NAMESPACE} {name}");
+        assert!(seen.hint("done-labels").contains(&command), "{}", seen.hint("done-labels"));
+        let sets: Api<DaemonSet> = Api::namespaced(cluster.client(), NAMESPACE);
+        sets.delete(name, &DeleteParams::default()).await?;
+    }
+    wait_for(&cluster, &[]).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `doctor`: a healthy installation passes, and each thing that is broken is seen, and nothing else.
 
 mod daemon_sets;
+mod facts;
 mod policy;
 mod rights;
 

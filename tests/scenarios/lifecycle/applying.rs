@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::kubectl::Kubectl;
 use super::{combined, of_generation};
-use crate::support::settings;
 
 /// What `kubectl apply -k` says of every kustomization that sets the order itself; ours says so.
 const ORDER_IS_SET_TWICE: &str = "Warning: Sorting order is set both in 'kustomization.yaml'";
@@ -21,10 +20,10 @@ async fn kubectl_applies_the_generated_files_without_a_warning_and_only_once() -
     let cluster = Cluster::start(Options::default()).await?;
     let kubectl = Kubectl::of(&cluster).await?;
     let with_host_network = Settings { host_network: true, ..of_generation("2", combined("all")) };
-    let variants = [("default", settings("default")), ("all-combined", with_host_network)];
-    for (name, settings) in variants {
-        let folder = cluster.folder().join(name);
-        Manifests::new(&settings)?.write(&folder)?;
+    let all = cluster.folder().join("all-combined");
+    Manifests::new(&with_host_network)?.write(&all)?;
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    for folder in [committed.join("kubernetes"), committed.join("per-collector"), all] {
         let files = folder.display();
         // A dry run stores no namespace for what comes after it.
         ensure_silent(&kubectl, &format!("kubectl apply -f {files}/01-namespaces.yaml")).await?;

@@ -12,6 +12,7 @@ mod removal;
 mod rerun;
 mod seed;
 mod selection;
+mod upgrade;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::DaemonSet;

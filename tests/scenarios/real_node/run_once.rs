@@ -33,6 +33,13 @@ pub(crate) async fn every_pod_is_gone_after_its_patch(world: &mut World) -> Resu
     }
     let facts = facts(world).await?;
     assert_eq!(facts, printed_by_the_binary(world).await?, "the facts differ from those of the machine");
+    let node = world.own_node().await?;
+    let info = node
+        .status
+        .and_then(|status| status.node_info)
+        .context("the kubelet tells nothing of its machine")?;
+    assert_eq!(Some(facts[&key("kernel.boot-id")].as_str()), info.boot_id.get(..8));
+    assert_eq!(facts[&key("kernel")], info.kernel_version);
 
     let patches = world.cluster().annotator_requests().await?;
     assert_eq!(patches.len(), COLLECTORS.len(), "{patches:#?}");

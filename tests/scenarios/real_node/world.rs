@@ -14,7 +14,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostPa
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt as _};
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{DEFAULT_IMAGE, Manifests, Settings};
+use node_annotator_deploy::{DEFAULT_IMAGE, Layout, Manifests, Settings};
 use node_annotator_image::{Image, Program};
 use node_annotator_tests::audit::Request;
 use node_annotator_tests::binaries::{Binaries, Tool};
@@ -211,10 +211,11 @@ pub(crate) fn set_name(collector: &str) -> String {
     format!("node-annotator-{collector}")
 }
 
-/// The manifests' settings for some collectors; all else as it is by default.
+/// The manifests' settings for some collectors, with a DaemonSet for each; all else as it is by default.
 pub(crate) fn settings(collectors: &str) -> Result<Settings> {
     let registry = Registry::from_inventory()?;
-    Ok(Settings::new(Selection::parse(collectors, &registry)?))
+    let selection = Selection::parse(collectors, &registry)?;
+    Ok(Settings { layout: Layout::PerCollector, ..Settings::new(selection) })
 }
 
 /// How often the kubelet has restarted a pod's containers.

@@ -178,6 +178,7 @@ impl Supervised {
             namespace: self.pod.namespace().unwrap_or_default(),
             pod: self.pod.name_any(),
             container: self.container.name.clone(),
+            image: self.container.image.clone().unwrap_or_default(),
             restart,
             command,
             env,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use node_annotator::exit::Exit as Code;
 use node_annotator::{cli, process::stop};
+use node_annotator_core::Registry;
 use tokio::sync::oneshot;
 
 use super::runtime::{ContainerSpec, Exit, Running, Runtime, Stop};
@@ -19,10 +20,17 @@ pub struct InProcess;
 
 impl Runtime for InProcess {
     fn start(&self, spec: ContainerSpec) -> Result<Running> {
+        self.start_of(&Registry::from_inventory()?, &spec)
+    }
+}
+
+impl InProcess {
+    /// Starts a container of a binary that has these collectors: another version of ours, or that of somebody else.
+    pub fn start_of(self, registry: &Registry, spec: &ContainerSpec) -> Result<Running> {
         let arguments = spec.command.iter().skip(1).map(OsString::from);
         let environment = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let (sender, exited) = oneshot::channel();
-        let job = match cli::job(as_options(&spec.env).chain(arguments), environment) {
+        let job = match cli::job(registry, as_options(&spec.env).chain(arguments), environment) {
             Ok(job) => job,
             Err(error) => {
                 fs::write(&spec.stderr, error.to_string())

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::env::consts;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -203,6 +203,12 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
             b & 0xffff_ffff_ffff
         )
     };
+    // As the kubelet of a machine reads them, whichever machine the containers see.
+    let root = spec.env.get("NODE_ANNOTATOR_HOST_ROOT").map_or("/", String::as_str);
+    let told =
+        |path: &str| fs::read_to_string(format!("{root}/{path}")).ok().map(|text| text.trim().to_owned());
+    let kernel_version = told("proc/sys/kernel/osrelease").unwrap_or_else(|| "6.8.0".to_owned());
+    let boot_id = told("proc/sys/kernel/random/boot_id").unwrap_or_else(uuid);
     let now = jiff::Timestamp::now();
     let condition = |kind: &str, status: &str, reason: &str| {
         json!({
@@ -223,8 +229,8 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
                 condition("Ready", "True", "KubeletReady"),
             ],
             "nodeInfo": {
-                "machineID": uuid(), "systemUUID": uuid(), "bootID": uuid(),
-                "kernelVersion": "6.8.0", "osImage": "simulated", "operatingSystem": "linux",
+                "machineID": uuid(), "systemUUID": uuid(), "bootID": boot_id,
+                "kernelVersion": kernel_version, "osImage": "simulated", "operatingSystem": "linux",
                 "architecture": architecture, "containerRuntimeVersion": "simulated://1",
                 "kubeletVersion": "v1.0.0-simulated", "kubeProxyVersion": "",
             },

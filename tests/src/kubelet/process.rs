@@ -103,6 +103,7 @@ mod tests {
             namespace: "default".into(),
             pod: "p".into(),
             container: "c".into(),
+            image: String::new(),
             restart: 0,
             command: ["sh", "-c", script].map(str::to_owned).to_vec(),
             env: vec![("ONE".into(), "1".into())],

@@ -18,6 +18,8 @@ pub struct ContainerSpec {
     pub pod: String,
     /// Name of the container.
     pub container: String,
+    /// Its image, by which a runtime may tell versions apart.
+    pub image: String,
     /// How often it was started before.
     pub restart: u32,
     /// Program and arguments, variables expanded. The program is empty when the pod leaves it to the image.

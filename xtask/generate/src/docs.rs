@@ -57,7 +57,8 @@ fn collectors(registry: &Registry) -> String {
     let prefix = Prefix::default();
     let mut text = format!(
         "{HEADER}\n# Collectors\n\nThe keys below have the default prefix, `{prefix}`. A collector that is done has the label \
-         `{prefix}/<collector>`;\none that is done and has no primary fact found that it does not apply to the node.\n"
+         `{prefix}/<collector>`;\none that is done and has no primary fact found that it does not apply to the node. Facts that hold until the next boot\n\
+         have `{prefix}/<collector>.boot-id` beside them, the first 8 digits of the boot id.\n"
     );
     for (topic, collectors) in registry.by_topic() {
         writeln!(text, "\n## {topic}").expect("a string takes it");

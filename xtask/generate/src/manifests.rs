@@ -1,9 +1,9 @@
-//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes`, from the registry.
+//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes` and `deploy/per-collector`, from the registry.
 
 use anyhow::{Result, bail};
 use clap::Args;
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -12,21 +12,29 @@ pub(crate) struct Options {
     check: bool,
 }
 
+/// Each layout, and where it lies.
+const FOLDERS: [(Layout, &str); 2] =
+    [(Layout::Combined, "deploy/kubernetes"), (Layout::PerCollector, "deploy/per-collector")];
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
-    let manifests = Manifests::new(&Settings::new(Selection::parse("default", &registry)?))?;
-    let folder = xtask_workspace::root().join("deploy/kubernetes");
-    if !options.check {
-        manifests.write(&folder)?;
-        eprintln!("written: {}", folder.display());
-        return Ok(());
+    let selection = Selection::parse("default", &registry)?;
+    let mut stale = false;
+    for (layout, name) in FOLDERS {
+        let manifests = Manifests::new(&Settings { layout, ..Settings::new(selection.clone()) })?;
+        let folder = xtask_workspace::root().join(name);
+        if !options.check {
+            manifests.write(&folder)?;
+            eprintln!("written: {}", folder.display());
+            continue;
+        }
+        for difference in manifests.check(&folder)? {
+            eprintln!("{name}/{difference}");
+            stale = true;
+        }
     }
-    let differences = manifests.check(&folder)?;
-    if differences.is_empty() {
-        return Ok(());
+    if stale {
+        bail!("the manifests are not what the registry says\nhint: cargo xtask gen-manifests");
     }
-    for difference in &differences {
-        eprintln!("{difference}");
-    }
-    bail!("deploy/kubernetes is not what the registry says\nhint: cargo xtask gen-manifests");
+    Ok(())
 }

@@ -17,6 +17,7 @@ struct Writer<'a> {
     collectors: Vec<&'static Collector>,
     prefix: Prefix,
     mark: DoneMark,
+    stamp_day: bool,
 }
 
 /// Holds the DaemonSets of our namespaces against what the policy follows from.
@@ -48,7 +49,7 @@ pub(super) fn conclude(sets: &[&DaemonSet], scope: &Scope, settings: &Settings) 
     collectors.sort_by_key(|collector| collector.name);
     collectors.dedup_by_key(|collector| collector.name);
     let cover = if newest.prefix == scope.prefix {
-        settings.manifests_command(Some((collectors.as_slice(), &newest.mark)))
+        settings.manifests_command(Some((collectors.as_slice(), &newest.mark, newest.stamp_day)))
     } else {
         format!(
             "a prefix of its own needs a namespace of its own: {} manifests --namespace NAME --prefix {}",
@@ -91,12 +92,13 @@ impl<'a> Writer<'a> {
             mark: generation
                 .map_err(|error| unreadable(&error))?
                 .map_or(DoneMark::Saved, DoneMark::Generation),
+            stamp_day: is_set(container, "stamp-day"),
         }))
     }
 
     /// The first key that it writes and may not.
     fn refused(&self, allowed: &Keys) -> Option<String> {
-        let keys = Keys::new(&self.collectors, &self.prefix, &self.mark);
+        let keys = Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day);
         let label = keys.labels.iter().find(|(key, value)| allowed.labels.get(*key) != Some(*value));
         // What may only be deleted is `None`, which is less than any length.
         let is_longer = |key: &String, bytes: &Option<usize>| {
@@ -108,6 +110,14 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Whether a flag of the container is there, or its variable is set to anything that is no way to say no.
+fn is_set(container: &Container, name: &str) -> bool {
+    let given = container.args.iter().flatten().any(|arg| *arg == format!("--{name}"));
+    let says_no =
+        |value: &str| ["0", "f", "false", "n", "no", "off"].contains(&value.trim().to_lowercase().as_str());
+    given || option(container, name).is_some_and(|value| !says_no(value))
+}
+
 /// An option of the container, by its arguments, else by its variables.
 fn option<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
     let flag = format!("--{name}");
@@ -116,7 +126,7 @@ fn option<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
         "" => args.get(index + 1).map(String::as_str),
         rest => rest.strip_prefix('='),
     });
-    let variable = format!("NODE_ANNOTATOR_{}", name.to_uppercase());
+    let variable = format!("NODE_ANNOTATOR_{}", name.to_uppercase().replace('-', "_"));
     let mut variables = container.env.iter().flatten();
     given.or_else(|| {
         let found = variables.find(|other| other.name == variable);

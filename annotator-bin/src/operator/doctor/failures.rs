@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::core::PartialObjectMeta;
-use node_annotator_core::DoneMark;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
@@ -30,21 +29,18 @@ pub(super) fn conclude(nodes: &[Metadata], scope: &Scope) -> Conclusion {
     for node in nodes {
         for collector in &scope.collectors {
             let label = |key: &str| node.metadata.labels.as_ref()?.get(key);
-            let value = scope.mark.label_value();
-            let is_done = match (&scope.mark, label(&scope.prefix.done(collector.name))) {
-                (_, None) => false,
-                (DoneMark::Saved, Some(_)) => true,
-                (DoneMark::Generation(_), Some(done)) => done == value,
-            };
+            let done = label(&scope.prefix.done(collector.name));
+            let is_done = done.is_some_and(|value| scope.mark.is_done(value, collector.revision));
             if is_done {
                 continue;
             }
+            let value = scope.mark.label_value(collector.revision);
             let failed = label(&scope.prefix.failed(collector.name));
             let error = node.metadata.annotations.as_ref();
             let error = error.and_then(|map| map.get(&scope.prefix.error(collector.name)));
             let name = node.metadata.name.as_deref().unwrap_or_default();
             match (failed, error) {
-                (Some(failed), _) if failed == value => {
+                (Some(failed), _) if *failed == value => {
                     failing.entry(collector.name).or_default().given_up.push(name);
                 }
                 // Given up by another generation or version: it runs here as if nothing had been.
@@ -92,6 +88,7 @@ impl Failing<'_> {
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
+    use node_annotator_core::DoneMark;
     use serde_json::{Value, json};
 
     use super::super::Settings;

@@ -23,6 +23,7 @@ mod report;
 mod requests;
 mod rights;
 mod server;
+mod staleness;
 mod table;
 
 use std::time::Duration;
@@ -61,6 +62,7 @@ impl Settings {
             classes: classes.to_vec(),
             prefix: self.prefix.clone(),
             mark: DoneMark::Saved,
+            stamp_day: false,
             collectors: Registry::from_inventory().iter().flat_map(Registry::iter).collect(),
         }
     }
@@ -81,13 +83,16 @@ impl Settings {
     }
 
     /// The command that applies what this version generates, for these collectors.
-    fn manifests_command(&self, selection: Option<(&[&Collector], &DoneMark)>) -> String {
+    fn manifests_command(&self, selection: Option<(&[&Collector], &DoneMark, bool)>) -> String {
         let mut flags = String::new();
-        if let Some((collectors, mark)) = selection {
+        if let Some((collectors, mark, stamp_day)) = selection {
             let names: Vec<_> = collectors.iter().map(|collector| collector.name).collect();
             flags = format!(" --collectors {}", names.join(","));
             if let DoneMark::Generation(generation) = mark {
                 flags = format!("{flags} --generation {}", generation.as_str());
+            }
+            if stamp_day {
+                flags.push_str(" --stamp-day");
             }
         }
         if self.installation != Installation::default() {

@@ -18,6 +18,7 @@ use super::lists::{list, list_metadata};
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
+    staleness,
 };
 use crate::trouble::Trouble;
 
@@ -49,6 +50,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("policy-covers", Scope::Cluster(|all| Box::pin(ready(policy_covers(all))))),
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
         row("failures", Scope::Cluster(|all| Box::pin(failures(all)))),
+        row("facts-current", Scope::Cluster(|all| Box::pin(facts_current(all)))),
     ];
     let of_namespace = [
         row("pod-security", Scope::Namespace(|all, one| Box::pin(ready(pod_security(all, one))))),
@@ -112,6 +114,10 @@ fn done_labels(all: &Evidence) -> Outcome {
 async fn failures(all: &Evidence) -> Outcome {
     let nodes = list_metadata::<Node>(&all.administrator).await?;
     Ok(failures::conclude(&nodes, &all.scope))
+}
+
+async fn facts_current(all: &Evidence) -> Outcome {
+    Ok(staleness::conclude(&list::<Node>(&all.administrator, None).await?, &all.scope))
 }
 
 fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {

@@ -1,5 +1,6 @@
 //! Reading the host: /proc and /sys, and the files that a collector declares.
 
+mod boot;
 mod error;
 mod sandbox;
 mod text;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use rustix::fs::Dir;
 use rustix::io::Errno;
 
+pub use self::boot::BootId;
 use self::error::Failure;
 pub use self::error::{HostError, HostErrorKind};
 use self::sandbox::Sandbox;
@@ -230,6 +232,15 @@ impl HostRoot {
     pub fn uname(&self) -> Option<Uname> {
         let is_nodes = self.trusts_sandbox || !matches!(self.sandbox(), Sandbox::Kernel(_));
         self.uname.clone().filter(|_| is_nodes)
+    }
+
+    /// The boot that the node is in. `None` where it cannot be told: in a sandbox, whatever is trusted, it would be the sandbox's.
+    pub fn boot_id(&self) -> Option<BootId> {
+        if self.sandbox().evidence(boot::PATH).is_some() {
+            return None;
+        }
+        let place = self.host.roots.open(boot::PATH, Last::File).ok()?;
+        BootId::parse(HostText::read(place.fd).ok()?.trim())
     }
 
     /// Reads on a thread of its own, so that an async collector does not stall the others.

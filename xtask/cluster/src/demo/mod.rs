@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use node_annotator_core::{Prefix, Registry, Selection};
-use node_annotator_deploy::{Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings};
 use node_annotator_tests::Cluster;
 use node_annotator_tests::binaries::{Binaries, Tool};
 use tokio::signal::ctrl_c;
@@ -116,7 +116,9 @@ async fn show(options: &Options) -> Result<()> {
 }
 
 async fn apply(cluster: &Cluster, registry: &Registry, screen: &Screen) -> Result<()> {
-    let manifests = Manifests::new(&Settings::new(Selection::parse(COLLECTORS, registry)?))?;
+    let selection = Selection::parse(COLLECTORS, registry)?;
+    // A pod for each collector shows more.
+    let manifests = Manifests::new(&Settings { layout: Layout::PerCollector, ..Settings::new(selection) })?;
     for set in manifests.daemon_sets() {
         let name = set.metadata.name.as_deref().unwrap_or_default();
         screen.note(&format!("DaemonSet {name}"))?;

@@ -13,7 +13,7 @@ use node_annotator_deploy::{ImagePullPolicy, Installation, Layout, Manifests, Po
 
 use crate::app::App;
 use crate::cli::options::{
-    COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions, give_up_after,
+    COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions, StampOptions, give_up_after,
 };
 use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
@@ -37,6 +37,9 @@ pub(crate) struct ManifestsCommand {
 
     #[command(flatten)]
     generation: GenerationOptions,
+
+    #[command(flatten)]
+    stamp: StampOptions,
 
     /// Insist on a prefix under a domain of others, who trust its keys on Nodes
     #[arg(
@@ -75,8 +78,21 @@ pub(crate) struct ManifestsCommand {
     )]
     image_pull_secret: Vec<String>,
 
-    /// One DaemonSet per privilege class instead of one per collector
-    #[arg(long, env = "NODE_ANNOTATOR_COMBINED", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
+    /// How collectors share DaemonSets
+    ///
+    /// After a change of it the DaemonSets of the other layout are left over: the output begins with the command
+    /// that deletes them.
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_LAYOUT",
+        value_name = "LAYOUT",
+        default_value = Layout::Combined.as_str(),
+        help_heading = OBJECTS
+    )]
+    layout: LayoutName,
+
+    /// The same as --layout combined, which is the default: from before there was that option
+    #[arg(long, env = "NODE_ANNOTATOR_COMBINED", value_parser = BoolishValueParser::new(), hide = true)]
     combined: bool,
 
     /// Leave out the admission policy: the token of any pod may then change every node
@@ -151,6 +167,25 @@ enum ManifestFormat {
     Json,
 }
 
+/// The generator's layout, by its word.
+#[derive(Debug, Clone, Copy)]
+struct LayoutName(Layout);
+
+impl ValueEnum for LayoutName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(Layout::Combined), Self(Layout::PerCollector)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()).help(match self.0 {
+            Layout::Combined => "One DaemonSet for each privilege class: one pod on a new node, or two",
+            Layout::PerCollector => {
+                "One DaemonSet for each collector, which is added, removed and watched by itself"
+            }
+        }))
+    }
+}
+
 /// The generator's pull policy, spelled as Kubernetes spells it.
 #[derive(Debug, Clone, Copy)]
 struct PullPolicy(ImagePullPolicy);
@@ -186,11 +221,13 @@ impl ManifestsCommand {
             selection,
             keys,
             generation,
+            stamp,
             allow_foreign_prefix,
             namespace,
             image,
             image_pull_policy,
             image_pull_secret,
+            layout,
             combined,
             no_policy,
             no_flow_schema,
@@ -201,15 +238,22 @@ impl ManifestsCommand {
             give_up_after,
             output: _,
         } = self;
+        if *combined && layout.0 != Layout::Combined {
+            return Err(Usage(Trouble::new(
+                format!("--combined and --layout {} contradict each other", layout.0.as_str()),
+                "leave out --combined, which says what is the default",
+            )));
+        }
         let mut settings = Settings {
             prefix: keys.prefix.clone(),
             allow_foreign_prefix: *allow_foreign_prefix,
             mark: generation.done_mark(),
+            stamp_day: stamp.stamp_day,
             installation: namespace.clone(),
             image: image.clone().ok_or_else(|| without_image(app))?,
             image_pull_policy: image_pull_policy.0,
             image_pull_secrets: image_pull_secret.clone(),
-            layout: if *combined { Layout::Combined } else { Layout::PerCollector },
+            layout: layout.0,
             environment: map("--env", env)?,
             trust_sandbox: *trust_sandbox,
             give_up_after: *give_up_after,

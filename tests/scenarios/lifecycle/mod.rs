@@ -8,6 +8,7 @@ mod kustomize;
 mod names;
 mod other_policies;
 mod overlay;
+mod policy_order;
 mod removal;
 mod rerun;
 mod seed;

@@ -1,0 +1,76 @@
+//! Upgrade and rollback, in the orders that one apply does not have: the policy behind the DaemonSets, and before them.
+
+use anyhow::{Result, ensure};
+use node_annotator_deploy::{Manifests, Object, Settings};
+use node_annotator_tests::{Cluster, Options, wait};
+
+use super::{combined, of_generation, wait_for_value};
+use crate::support::{NAMESPACE, add_settled, key, node_of, ours, wait_until_gone};
+
+const NODE: &str = "n1";
+
+#[tokio::test]
+async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_done() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    add_settled(&cluster, node_of(NODE, "intel-xeon")).await?;
+    let [first, second] = ["1", "2"].map(|generation| of_generation(generation, combined("kernel")));
+    apply(&cluster, &first, |_| true).await?;
+    done(&cluster, &first, "1").await?;
+
+    // New pods under the old policy: an upgrade whose policy comes late, or has not reached every API server.
+    let before = ours(&cluster.node(NODE).await?);
+    let refused = refusals(&cluster).await?;
+    apply(&cluster, &second, |object| !is_policy(object)).await?;
+    wait_for_refusal(&cluster, refused).await?;
+    ensure!(ours(&cluster.node(NODE).await?) == before, "a refused run has changed the Node");
+    apply(&cluster, &second, is_policy).await?;
+    done(&cluster, &second, "2").await?;
+
+    // Old pods under the new policy, on the way back: the pod of the second generation comes late.
+    apply(&cluster, &first, is_policy).await?;
+    let before = ours(&cluster.node(NODE).await?);
+    let refused = refusals(&cluster).await?;
+    let label = key("kernel");
+    cluster.label_node(NODE, &label, None).await?;
+    wait_for_refusal(&cluster, refused).await?;
+    let mut unmarked = before.clone();
+    unmarked.retain(|name, _| *name != format!("label {label}"));
+    ensure!(ours(&cluster.node(NODE).await?) == unmarked, "a refused run has changed the Node");
+    apply(&cluster, &first, |_| true).await?;
+    done(&cluster, &first, "1").await
+}
+
+async fn apply(cluster: &Cluster, settings: &Settings, chosen: impl Fn(&Object) -> bool) -> Result<()> {
+    for object in Manifests::new(settings)?.objects().filter(|object| chosen(object)) {
+        cluster.apply(object).await?;
+    }
+    Ok(())
+}
+
+fn is_policy(object: &Object) -> bool {
+    matches!(object, Object::ValidatingAdmissionPolicy(_))
+}
+
+async fn done(cluster: &Cluster, settings: &Settings, value: &str) -> Result<()> {
+    wait_for_value(cluster, NODE, &key("kernel"), value).await?;
+    let manifests = Manifests::new(settings)?;
+    let sets: Vec<_> = manifests.daemon_sets().filter_map(|set| set.metadata.name.clone()).collect();
+    wait_until_gone(cluster, &sets).await?;
+    let left = cluster.pods(NAMESPACE).await?;
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// How often a run of ours was refused by admission.
+async fn refusals(cluster: &Cluster) -> Result<usize> {
+    Ok(cluster.annotator_requests().await?.iter().filter(|request| request.code() == 422).count())
+}
+
+async fn wait_for_refusal(cluster: &Cluster, before: usize) -> Result<()> {
+    wait::until("a run to be refused", async || match refusals(cluster).await {
+        Ok(count) if count > before => Ok(()),
+        Ok(count) => Err(format!("{count} refusals")),
+        Err(error) => Err(error.to_string()),
+    })
+    .await
+}

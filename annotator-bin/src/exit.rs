@@ -65,6 +65,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The commands whose codes have a meaning of their own, each with that of every code.
+pub fn meanings() -> impl Iterator<Item = (&'static str, [(Exit, &'static str); 5])> {
+    MEANINGS.into_iter()
+}
+
 /// The codes of a command, as its help shows them.
 pub fn help(command: &str) -> String {
     let rows = MEANINGS.iter().find(|(name, _)| *name == command).map_or(&OTHERS[..], |(_, rows)| rows);

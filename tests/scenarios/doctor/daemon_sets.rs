@@ -113,7 +113,9 @@ async fn pods_that_do_not_get_done_are_a_warning() -> Result<()> {
 async fn collectors_that_keep_failing_and_those_that_were_given_up_are_a_warning() -> Result<()> {
     let (cluster, settings) = start().await?;
     let root = cluster.folder().join("machine-without-files");
-    fs::create_dir(&root)?;
+    // A host whose `/proc` is empty is one that cannot be seen, which is given up at once.
+    fs::create_dir_all(root.join("proc/sys/kernel"))?;
+    fs::write(root.join("proc/sys/kernel/ostype"), "Linux\n")?;
     let broken = NodeSpec::new("broken").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy());
     cluster.add_node(broken).await?;
     let absent = "No such file or directory (os error 2)";

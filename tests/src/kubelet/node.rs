@@ -205,8 +205,15 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
     };
     // As the kubelet of a machine reads them, whichever machine the containers see.
     let root = spec.env.get("NODE_ANNOTATOR_HOST_ROOT").map_or("/", String::as_str);
-    let told =
-        |path: &str| fs::read_to_string(format!("{root}/{path}")).ok().map(|text| text.trim().to_owned());
+    let told = |path: &str| {
+        let path = format!("{root}/{path}");
+        // A scenario may have put a pipe there.
+        let text = fs::metadata(&path)
+            .ok()
+            .filter(fs::Metadata::is_file)
+            .and_then(|_| fs::read_to_string(path).ok());
+        text.map(|text| text.trim().to_owned())
+    };
     let kernel_version = told("proc/sys/kernel/osrelease").unwrap_or_else(|| "6.8.0".to_owned());
     let boot_id = told("proc/sys/kernel/random/boot_id").unwrap_or_else(uuid);
     let now = jiff::Timestamp::now();

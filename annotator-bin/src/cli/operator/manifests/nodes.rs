@@ -39,7 +39,7 @@ pub(super) struct NodeOptions {
 
     /// Which taints do not keep pods away: `all`, `none`, or a list with commas
     ///
-    /// An entry is written as `kubectl taint` writes it: KEY[=VALUE][:EFFECT]. Nodes that are not ready,
+    /// An entry is written as `kubectl taint` writes it: `KEY[=VALUE][:EFFECT]`. Nodes that are not ready,
     /// cordoned or under pressure are always tolerated: Kubernetes does that for every DaemonSet.
     #[arg(long, env = "NODE_ANNOTATOR_TOLERATIONS", value_name = "LIST", default_value = "all")]
     tolerations: Tolerations,

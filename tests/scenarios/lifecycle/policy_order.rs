@@ -1,6 +1,6 @@
 //! Upgrade and rollback, in the orders that one apply does not have: the policy behind the DaemonSets, and before them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use node_annotator_deploy::{Manifests, Object, Settings};
 use node_annotator_tests::{Cluster, Options, wait};
 
@@ -21,7 +21,7 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     let before = ours(&cluster.node(NODE).await?);
     let refused = refusals(&cluster).await?;
     apply(&cluster, &second, |object| !is_policy(object)).await?;
-    wait_for_refusal(&cluster, refused).await?;
+    wait_for_refusal(&cluster, refused, async || Ok(())).await?;
     ensure!(ours(&cluster.node(NODE).await?) == before, "a refused run has changed the Node");
     apply(&cluster, &second, is_policy).await?;
     done(&cluster, &second, "2").await?;
@@ -31,8 +31,12 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     let before = ours(&cluster.node(NODE).await?);
     let refused = refusals(&cluster).await?;
     let label = key("kernel");
-    cluster.label_node(NODE, &label, None).await?;
-    wait_for_refusal(&cluster, refused).await?;
+    // Until the policy is in force, which takes up to a second, such a pod still gets through.
+    wait_for_refusal(&cluster, refused, async || {
+        cluster.label_node(NODE, &label, None).await?;
+        Ok(())
+    })
+    .await?;
     let mut unmarked = before.clone();
     unmarked.retain(|name, _| *name != format!("label {label}"));
     ensure!(ours(&cluster.node(NODE).await?) == unmarked, "a refused run has changed the Node");
@@ -66,11 +70,15 @@ async fn refusals(cluster: &Cluster) -> Result<usize> {
     Ok(cluster.annotator_requests().await?.iter().filter(|request| request.code() == 422).count())
 }
 
-async fn wait_for_refusal(cluster: &Cluster, before: usize) -> Result<()> {
-    wait::until("a run to be refused", async || match refusals(cluster).await {
-        Ok(count) if count > before => Ok(()),
-        Ok(count) => Err(format!("{count} refusals")),
-        Err(error) => Err(error.to_string()),
+async fn wait_for_refusal(
+    cluster: &Cluster,
+    before: usize,
+    make_it_run: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    wait::until("a run to be refused", async || {
+        make_it_run().await?;
+        let count = refusals(cluster).await?;
+        if count > before { Ok(()) } else { Err(anyhow!("{count} refusals")) }
     })
     .await
 }

@@ -229,7 +229,11 @@ impl RealNode {
         if self.running.is_some() {
             return Ok(());
         }
-        write_private(&self.storage.join("boot-id"), &format!("{}\n", boot_id()))?;
+        let path = self.storage.join("boot-id");
+        // What its containers see is the machine's, so that only a later boot has another one.
+        let boot =
+            if path.exists() { boot_id() } else { fs::read_to_string(MACHINES_BOOT_ID)?.trim().to_owned() };
+        write_private(&path, &format!("{boot}\n"))?;
         let own = [API_ADDRESS, NAME_SERVER, SERVICE_ADDRESS].map(|address| format!("{address}/32"));
         let namespaces = Namespaces::start(
             self.shared.group,
@@ -458,6 +462,8 @@ fn snapshotter(folder: &Path) -> Result<&'static str> {
     let status = rustix::fs::statfs(folder).context("cannot tell the file system")?;
     Ok(if u64::try_from(status.f_type) == Ok(OVERLAY) { "native" } else { "overlayfs" })
 }
+
+const MACHINES_BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// As the kernel makes one at each boot.
 fn boot_id() -> String {

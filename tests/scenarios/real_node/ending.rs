@@ -23,7 +23,7 @@ pub(crate) async fn sigterm_ends_a_lingering_container_at_once(world: &mut World
     let mut ours = Vec::new();
     for run in 1..=RUNS {
         world.wait_until_done("kernel").await?;
-        let patches = world.cluster().annotator_requests().await?;
+        let patches = world.stored().await?;
         let patches: Vec<_> = patches.into_iter().filter(|it| it.uri.contains(NODE)).collect();
         let patch = patches.last().context("no PATCH")?;
         let pod = patch.user.extra["authentication.kubernetes.io/pod-name"][0].clone();

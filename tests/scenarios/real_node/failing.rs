@@ -12,13 +12,14 @@ use crate::world::{NAMESPACE, Watcher, World, key, restarts, set_name};
 
 const COLLECTOR: &str = "digital-ocean-anchor-ip";
 const URL: &str = "DIGITAL_OCEAN_METADATA_URL";
-const PORT: u16 = 8000;
+/// Of the node, one for each scenario: a node forwards a port as long as it lives.
+const PORTS: [u16; 2] = [8000, 8001];
 
 pub(crate) async fn a_failing_collector_stays_says_why_and_recovers(world: &mut World) -> Result<()> {
     let metadata = MetadataServer::start(Answer::status(404, "")).await?;
-    world.node.forward(PORT, metadata.address())?;
-    let before = world.cluster().annotator_requests().await?.len();
-    world.install_with(COLLECTOR, &[(URL, &url())]).await?;
+    world.node.forward(PORTS[0], metadata.address())?;
+    let before = world.stored().await?.len();
+    world.install_with(COLLECTOR, &[(URL, &url(PORTS[0]))]).await?;
     let namespace = format!("--namespace={NAMESPACE}");
 
     // One request in each try.
@@ -33,7 +34,7 @@ pub(crate) async fn a_failing_collector_stays_says_why_and_recovers(world: &mut 
     let node = world.own_node().await?;
     assert!(node.annotations()[&key("digital-ocean-anchor-ip.error")].contains("404"));
     assert!(!node.labels().contains_key(&key(COLLECTOR)));
-    assert_eq!(world.cluster().annotator_requests().await?.len(), before + 1, "failing again was written");
+    assert_eq!(world.stored().await?.len(), before + 1, "failing again was written");
 
     // Nobody does anything but the metadata service.
     metadata.set(Answer::droplet("10.17.0.9"));
@@ -43,19 +44,19 @@ pub(crate) async fn a_failing_collector_stays_says_why_and_recovers(world: &mut 
     let node = world.own_node().await?;
     assert_eq!(node.annotations()[&key(COLLECTOR)], "10.17.0.9");
     assert!(!node.annotations().contains_key(&key("digital-ocean-anchor-ip.error")));
-    assert_eq!(world.cluster().annotator_requests().await?.len(), before + 2);
+    assert_eq!(world.stored().await?.len(), before + 2);
     Ok(())
 }
 
 pub(crate) async fn the_pod_of_a_node_that_gave_up_goes_away(world: &mut World) -> Result<()> {
     let metadata = MetadataServer::start(Answer::status(500, "")).await?;
-    world.node.forward(PORT, metadata.address())?;
-    let before = world.cluster().annotator_requests().await?.len();
+    world.node.forward(PORTS[1], metadata.address())?;
+    let before = world.stored().await?.len();
     let watcher = Watcher::start(world.pod_api());
-    world.install_with(COLLECTOR, &[(URL, &url()), ("NODE_ANNOTATOR_GIVE_UP_AFTER", "3s")]).await?;
+    world.install_with(COLLECTOR, &[(URL, &url(PORTS[1])), ("NODE_ANNOTATOR_GIVE_UP_AFTER", "3s")]).await?;
     world.wait_for_label("digital-ocean-anchor-ip.failed").await?;
     world.cluster().wait_until_done(NAMESPACE, &set_name(COLLECTOR)).await?;
-    let patches = world.cluster().annotator_requests().await?.split_off(before);
+    let patches = world.stored().await?.split_off(before);
     let patch = patches.last().context("no PATCH")?;
     let pod = &patch.user.extra["authentication.kubernetes.io/pod-name"][0];
     let took = world.time_until_gone(patch, pod).await?;
@@ -74,8 +75,8 @@ pub(crate) async fn the_pod_of_a_node_that_gave_up_goes_away(world: &mut World) 
     Ok(())
 }
 
-fn url() -> String {
-    format!("http://{SERVICE_ADDRESS}:{PORT}{DIGITAL_OCEAN_PATH}")
+fn url(port: u16) -> String {
+    format!("http://{SERVICE_ADDRESS}:{port}{DIGITAL_OCEAN_PATH}")
 }
 
 fn status(pod: &Pod) -> Result<&ContainerStatus> {

@@ -9,7 +9,7 @@ use node_annotator_tests::wait;
 use crate::world::{NODE, World, key, settings};
 
 pub(crate) async fn three_nodes_run_once_each(world: &mut World) -> Result<()> {
-    let before = world.cluster().annotator_requests().await?.len();
+    let before = world.stored().await?.len();
     let archive = [world.cluster().folder().join("image.tar")];
     let second = world.real.add_node("real-2", &archive).await?;
     let third = world.real.add_node("real-3", &archive).await?;
@@ -28,7 +28,7 @@ pub(crate) async fn three_nodes_run_once_each(world: &mut World) -> Result<()> {
         Ok(())
     })
     .await?;
-    let patches = world.cluster().annotator_requests().await?;
+    let patches = world.stored().await?;
     for name in names {
         let of_node = patches[before..].iter().filter(|patch| patch.is_on_node(name)).count();
         assert_eq!(of_node, 1, "{name}");

@@ -14,12 +14,12 @@ use crate::world::{COLLECTORS, NAMESPACE, NODE, Watcher, World, settings};
 const QUIET: Duration = Duration::from_secs(10);
 
 pub(crate) async fn nothing_runs_again_after_a_restart_or_a_reboot(world: &mut World) -> Result<()> {
-    let before = world.cluster().annotator_requests().await?.len();
+    let before = world.stored().await?.len();
     world.install(&settings(&COLLECTORS.join(","))?).await?;
     for collector in COLLECTORS {
         world.wait_until_done(collector).await?;
     }
-    let done = world.cluster().annotator_requests().await?.len();
+    let done = world.stored().await?.len();
     assert_eq!(done - before, COLLECTORS.len());
 
     wait::until("the last pod to go", async || {
@@ -33,20 +33,20 @@ pub(crate) async fn nothing_runs_again_after_a_restart_or_a_reboot(world: &mut W
     world.node.start_kubelet()?;
     world.node.wait_until_ready().await?;
     tokio::time::sleep(QUIET).await;
-    assert_eq!(world.cluster().annotator_requests().await?.len(), done, "after a restart of the kubelet");
+    assert_eq!(world.stored().await?.len(), done, "after a restart of the kubelet");
 
     let boot = boot_id(world).await?;
     world.node.power_off();
     world.node.power_on().await?;
     assert_ne!(boot_id(world).await?, boot);
     tokio::time::sleep(QUIET).await;
-    assert_eq!(world.cluster().annotator_requests().await?.len(), done, "after a reboot");
+    assert_eq!(world.stored().await?.len(), done, "after a reboot");
     assert_eq!(watcher.pods().len(), 0, "{:?}", watcher.pods().keys());
 
     // In the middle of a run: the pod is there, and its container is not.
     world.clean().await?;
     world.lingering_pod(&settings("kernel")?).await?;
-    let written = world.cluster().annotator_requests().await?.len();
+    let written = world.stored().await?.len();
     world.node.power_off();
     world.node.power_on().await?;
     // Nobody takes this pod away, so that the kubelet starts it again, as it must; its PATCH changes nothing.
@@ -55,7 +55,7 @@ pub(crate) async fn nothing_runs_again_after_a_restart_or_a_reboot(world: &mut W
     wait::until("the pod's second container", async || {
         let pods = world.cluster().pods(NAMESPACE).await?;
         ensure!(pods.iter().any(|pod| crate::world::restarts(pod) == 1), "no restart");
-        let now = world.cluster().annotator_requests().await?.len();
+        let now = world.stored().await?.len();
         ensure!(now == written + 1, "{} requests", now - written);
         Ok(())
     })
@@ -68,7 +68,7 @@ pub(crate) async fn nothing_runs_again_after_a_restart_or_a_reboot(world: &mut W
 pub(crate) async fn a_node_that_registers_anew_runs_again(world: &mut World) -> Result<()> {
     world.install(&settings("kernel")?).await?;
     world.wait_until_done("kernel").await?;
-    let done = world.cluster().annotator_requests().await?.len();
+    let done = world.stored().await?.len();
     let old = world.own_node().await?.uid();
 
     world.node.stop_kubelet()?;
@@ -78,7 +78,7 @@ pub(crate) async fn a_node_that_registers_anew_runs_again(world: &mut World) -> 
     world.node.wait_until_ready().await?;
     world.wait_until_done("kernel").await?;
     assert_ne!(world.own_node().await?.uid(), old);
-    assert_eq!(world.cluster().annotator_requests().await?.len(), done + 1);
+    assert_eq!(world.stored().await?.len(), done + 1);
     Ok(())
 }
 

@@ -122,6 +122,13 @@ impl World {
         self.cluster().node(NODE).await
     }
 
+    /// What was stored of our requests. Where a policy has just changed, a run may be refused at first, and tries again.
+    pub(crate) async fn stored(&self) -> Result<Vec<Request>> {
+        let mut requests = self.cluster().annotator_requests().await?;
+        requests.retain(|request| request.code() == 200);
+        Ok(requests)
+    }
+
     pub(crate) async fn wait_for_label(&self, collector: &str) -> Result<()> {
         let label = key(collector);
         let what = format!("the label `{label}`");

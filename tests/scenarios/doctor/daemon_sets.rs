@@ -7,7 +7,7 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use kube::api::DeleteParams;
-use node_annotator_core::GiveUpAfter;
+use node_annotator_core::{DoneMark, GiveUpAfter};
 use node_annotator_deploy::{Layout, Manifests, Settings};
 use node_annotator_tests::{NodeSpec, wait};
 use serde_json::json;
@@ -118,13 +118,9 @@ async fn collectors_that_keep_failing_and_those_that_were_given_up_are_a_warning
     fs::write(root.join("proc/sys/kernel/ostype"), "Linux\n")?;
     let broken = NodeSpec::new("broken").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy());
     cluster.add_node(broken).await?;
-    let absent = "No such file or directory (os error 2)";
-    let seen = wait_for_finding(&cluster, &[("failures", "WARN")], absent).await?;
-    let finding = &seen.check("failures").finding;
-    assert!(
-        finding.contains("`kernel` on 1, given up on 0 of them, such as `broken`: cannot read"),
-        "{finding}"
-    );
+    let kernel = "`kernel` on 1, given up on 0 of them, such as `broken`: cannot read `/proc/sys/kernel/osrelease`: \
+                  No such file or directory (os error 2)";
+    wait_for_finding(&cluster, &[("failures", "WARN")], kernel).await?;
 
     let impatient = Settings { give_up_after: GiveUpAfter::Time(Duration::from_secs(1)), ..settings.clone() };
     install(&cluster, &impatient).await?;
@@ -152,5 +148,22 @@ async fn what_the_other_layout_has_left_over_is_named() -> Result<()> {
         sets.delete(name, &DeleteParams::default()).await?;
     }
     wait_for(&cluster, &[]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_that_the_cluster_does_not_let_be_made_are_a_warning_with_its_reason() -> Result<()> {
+    let (cluster, settings) = start().await?;
+    cluster
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": { "name": "nothing", "namespace": NAMESPACE }, "spec": { "hard": { "pods": "0" } },
+        }))
+        .await?;
+    let mark = DoneMark::Generation("2".parse()?);
+    install(&cluster, &Settings { mark, ..settings }).await?;
+    let quota = "is forbidden: exceeded quota: nothing, requested: pods=1, used: pods=0, limited: pods=0";
+    let seen = wait_for_finding(&cluster, &[("progress", "WARN")], quota).await?;
+    assert_eq!(seen.check("progress").finding.matches("FailedCreate").count(), 1);
     Ok(())
 }

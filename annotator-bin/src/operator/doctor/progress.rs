@@ -1,15 +1,24 @@
 //! What is still to do, and which pods do not get it done.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use super::Settings;
 use super::check::Conclusion;
+
+/// So many reasons are told.
+const MAX_TEXTS: usize = 3;
+
+/// The reason of the events of a controller that cannot make a pod.
+const FAILED_CREATE: &str = "FailedCreate";
 
 /// How far the DaemonSets of one namespace are. Work that is under way is no trouble.
 pub(super) fn conclude(
     sets: &[&DaemonSet],
     pods: &[Pod],
+    events: &[Event],
     namespace: &str,
     settings: &Settings,
 ) -> Conclusion {
@@ -30,7 +39,7 @@ pub(super) fn conclude(
     });
     if there < wanted {
         return Conclusion::warn(
-            format!("pods that are not there yet: {} of {wanted}", wanted - there),
+            format!("pods that are not there yet: {} of {wanted}{}", wanted - there, refusals(events)),
             format!("if it stays so: kubectl describe daemonsets --namespace {namespace}"),
         );
     }
@@ -38,6 +47,30 @@ pub(super) fn conclude(
         0 => "done on all nodes".to_owned(),
         wanted => format!("pods at work: {wanted}"),
     })
+}
+
+/// Why pods were not made, by what the controller tells of it: each text once, with the number of tries.
+fn refusals(events: &[Event]) -> String {
+    let of_sets = events.iter().filter(|event| {
+        event.reason.as_deref() == Some(FAILED_CREATE)
+            && event.involved_object.kind.as_deref() == Some("DaemonSet")
+    });
+    let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
+    for event in of_sets {
+        let text = without_pod(event.message.as_deref().unwrap_or_default());
+        *counts.entry(text).or_default() += event.count.unwrap_or(1);
+    }
+    let texts: Vec<_> =
+        counts.iter().take(MAX_TEXTS).map(|(text, count)| format!("{count} × {text}")).collect();
+    if texts.is_empty() { String::new() } else { format!("; {FAILED_CREATE}: {}", texts.join("; ")) }
+}
+
+/// The text of such an event without what differs each time, the name of the pod that was not made.
+fn without_pod(text: &str) -> &str {
+    let text =
+        text.trim_start_matches("(combined from similar events): ").trim_start_matches("Error creating: ");
+    let rest = text.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" "));
+    rest.map_or(text, |(_, rest)| rest)
 }
 
 /// Why a pod does not get done; nothing while it may still.
@@ -82,7 +115,34 @@ mod tests {
         let mut pod = Pod::default();
         pod.metadata.name = Some("p".to_owned());
         pod.status.get_or_insert_default().container_statuses = Some(vec![container]);
-        conclude(&[&set], &[pod], "node-annotator", &Settings::default())
+        conclude(&[&set], &[pod], &events(), "node-annotator", &Settings::default())
+    }
+
+    /// Two tries of one kind, one of another, and what is about something else.
+    fn events() -> Vec<Event> {
+        let event = |kind: &str, reason: &str, message: &str, count: Option<i32>| {
+            serde_json::from_value(json!({
+                "metadata": {}, "involvedObject": { "kind": kind }, "reason": reason, "message": message, "count": count,
+            }))
+            .unwrap()
+        };
+        vec![
+            event(
+                "DaemonSet",
+                "FailedCreate",
+                "Error creating: pods \"a-x1\" is forbidden: exceeded quota",
+                Some(2),
+            ),
+            event(
+                "DaemonSet",
+                "FailedCreate",
+                "(combined from similar events): Error creating: pods \"a-x2\" is forbidden: exceeded quota",
+                Some(6),
+            ),
+            event("DaemonSet", "FailedCreate", "denied the request", None),
+            event("DaemonSet", "SuccessfulCreate", "created", None),
+            event("ReplicaSet", "FailedCreate", "of others", None),
+        ]
     }
 
     fn container(state: &Value) -> Value {
@@ -96,7 +156,12 @@ mod tests {
         assert_eq!(concluded(0, 0, &running).finding(), "done on all nodes");
         let creating = container(&json!({ "waiting": { "reason": "ContainerCreating" } }));
         assert_eq!(concluded(1, 1, &creating).verdict(), Verdict::Pass);
-        assert_eq!(concluded(2, 1, &running).verdict(), Verdict::Warn);
+        let missing = concluded(2, 1, &running);
+        assert_eq!(missing.verdict(), Verdict::Warn);
+        assert_eq!(
+            missing.finding(),
+            "pods that are not there yet: 1 of 2; FailedCreate: 1 × denied the request; 8 × is forbidden: exceeded quota"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Node, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -138,7 +138,8 @@ async fn progress(all: &Evidence, one: &OurNamespace) -> Outcome {
     let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
     let ours = sets.iter().filter(|set| set.metadata.namespace.as_ref() == Some(namespace));
     let pods = list::<Pod>(&all.administrator, Some(namespace)).await?;
-    Ok(progress::conclude(&ours.collect::<Vec<_>>(), &pods, namespace, &all.settings))
+    let events = list::<Event>(&all.administrator, Some(namespace)).await?;
+    Ok(progress::conclude(&ours.collect::<Vec<_>>(), &pods, &events, namespace, &all.settings))
 }
 
 /// The cluster-wide object of the installation.

@@ -59,6 +59,6 @@ mod tests {
     fn every_collector_and_fact_brings_its_allowance() {
         let count = Count { collectors: 3, facts: 20 };
         assert!((count.binary_bytes() - 140_000.0).abs() < 0.1);
-        assert!((count.sent_bytes() - EMPTY_RUN_BYTES - 1_350.0).abs() < 0.1);
+        assert!((count.sent_bytes() - EMPTY_RUN_BYTES - 1_200.0).abs() < 0.1);
     }
 }

@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
     }
 
     /// What comes after a try that ended so.
-    pub fn next(&mut self, finished: &Finished) -> Next {
+    pub fn next(&self, finished: &Finished) -> Next {
         self.tries.next(finished)
     }
 

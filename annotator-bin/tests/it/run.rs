@@ -33,7 +33,7 @@ static FAILING: Collector =
     collector("failing", Collect::Async(|_| Box::pin(async { Err(CollectError::new("no")) })));
 static WAITING: Collector = collector("waiting", Collect::Async(|_| Box::pin(pending())));
 
-fn settings(collector: &'static Collector, target: Target) -> Settings {
+pub(crate) fn settings(collector: &'static Collector, target: Target) -> Settings {
     Settings {
         selection: Selection::of(collector),
         prefix: Prefix::default(),

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use node_annotator::exit::Exit;
 use node_annotator::node::job::{Job, Moment};
-use node_annotator::node::publish::Patience;
 use node_annotator::node::run::{Settings, Target};
 use node_annotator::output::Format;
 use node_annotator::process::stop::{Stopper, channel};
 use node_annotator_core::{
-    Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, GiveUpAfter, HostRoot, Prefix,
-    Registry, Selection, Stability, Topic,
+    Collect, CollectError, Collector, Context, Fact, Facts, GiveUpAfter, HostRoot, Registry, Selection,
+    Stability, Topic,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
+
+use crate::run::settings;
 
 const WORD: &[Fact] = &[Fact::primary("a word", "word", Stability::Immutable)];
 const MINUTE: Duration = Duration::from_mins(1);
@@ -54,14 +55,8 @@ async fn run(
     let job = Job {
         settings: Settings {
             selection: Selection::parse("all", &registry).unwrap(),
-            prefix: Prefix::default(),
-            done_mark: DoneMark::Saved,
-            stamp_day: false,
-            target: Target::DryRun,
-            deadline: MINUTE,
-            publish_budget: Duration::from_secs(30),
-            patience: Patience::None,
             give_up_after: Some(give_up_after),
+            ..settings(collectors[0], Target::DryRun)
         },
         context: Arc::new(Context::offline(HostRoot::new(folder.path()))),
         user_agent: "test/1".to_owned(),
@@ -182,17 +177,8 @@ async fn each_try_reads_its_files_anew() {
     std::fs::create_dir(folder.path().join("proc")).unwrap();
     std::fs::write(folder.path().join("proc/word"), "not yet\n").unwrap();
     let cx = Context::offline(HostRoot::new(folder.path()));
-    let settings = Settings {
-        selection: Selection::of(&FILE),
-        prefix: Prefix::default(),
-        done_mark: DoneMark::Saved,
-        stamp_day: false,
-        target: Target::DryRun,
-        deadline: MINUTE,
-        publish_budget: Duration::from_secs(30),
-        patience: Patience::None,
-        give_up_after: Some(GiveUpAfter::default()),
-    };
+    let settings =
+        Settings { give_up_after: Some(GiveUpAfter::default()), ..settings(&FILE, Target::DryRun) };
     let (_stopper, stop) = channel();
     let configuration = std::future::poll_fn(|_| panic!("a cluster is asked"));
     let mut run = node_annotator::node::run::Run::start(&settings, Arc::new(cx), configuration, &stop);

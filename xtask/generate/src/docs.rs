@@ -145,7 +145,8 @@ fn exit_codes() -> String {
     text += "|";
     text += &"---|".repeat(commands.len() + 1);
     text.push('\n');
-    for (index, (code, _)) in commands.iter().flat_map(|(_, rows)| rows).take(5).enumerate() {
+    let codes = commands.first().map(|(_, rows)| rows);
+    for (index, (code, _)) in codes.into_iter().flatten().enumerate() {
         let meanings = commands.iter().map(|(_, rows)| cell(rows[index].1));
         text += &row(std::iter::once(code.code().to_string()).chain(meanings).collect());
     }

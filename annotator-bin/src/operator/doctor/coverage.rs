@@ -1,5 +1,9 @@
 //! Whether the policy lets through what the DaemonSets write.
 
+use std::ffi::OsStr;
+
+use clap::Command;
+use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Container;
@@ -113,9 +117,10 @@ impl<'a> Writer<'a> {
 /// Whether a flag of the container is there, or its variable is set to anything that is no way to say no.
 fn is_set(container: &Container, name: &str) -> bool {
     let given = container.args.iter().flatten().any(|arg| *arg == format!("--{name}"));
-    let says_no =
-        |value: &str| ["0", "f", "false", "n", "no", "off"].contains(&value.trim().to_lowercase().as_str());
-    given || option(container, name).is_some_and(|value| !says_no(value))
+    let says = |value: &str| {
+        BoolishValueParser::new().parse_ref(&Command::default(), None, OsStr::new(value.trim())).ok()
+    };
+    given || option(container, name).is_some_and(|value| says(value) != Some(false))
 }
 
 /// An option of the container, by its arguments, else by its variables.

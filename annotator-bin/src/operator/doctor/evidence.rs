@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
 use node_annotator_core::PrivilegeClass;
@@ -35,8 +35,10 @@ pub(super) struct Evidence {
     pub(super) daemon_sets: Result<Vec<DaemonSet>, Trouble>,
     /// What RBAC grants in all namespaces.
     pub(super) cluster_grants: Result<ClusterGrants, Trouble>,
-    /// The nodes that requests are tried on.
-    pub(super) nodes: Result<Nodes, Trouble>,
+    /// All nodes.
+    pub(super) nodes: Result<Vec<Node>, Trouble>,
+    /// Those of them that requests are tried on.
+    pub(super) tried_on: Result<Nodes, Trouble>,
 }
 
 /// A namespace of the installation.
@@ -67,13 +69,15 @@ impl Evidence {
         let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
         let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
+        let nodes = list(&administrator, None).await;
         Ok(Self {
             scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
             policy,
             namespaces,
             daemon_sets: list::<DaemonSet>(&administrator, None).await,
             cluster_grants: ClusterGrants::read(&administrator).await,
-            nodes: Nodes::pick(&administrator).await,
+            tried_on: nodes.as_ref().map_err(Clone::clone).and_then(|nodes| Nodes::pick(nodes)),
+            nodes,
             settings: settings.clone(),
             administrator,
             impersonating,

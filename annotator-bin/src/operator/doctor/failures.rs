@@ -3,13 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
-use kube::core::PartialObjectMeta;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
-
-/// A Node, of which nothing else is looked at.
-type Metadata = PartialObjectMeta<Node>;
 
 /// One collector, where it is not done and has failed.
 #[derive(Debug, Default)]
@@ -23,7 +19,7 @@ struct Failing<'a> {
 }
 
 /// Holds what the nodes tell of the installed collectors against what is done.
-pub(super) fn conclude(nodes: &[Metadata], scope: &Scope) -> Conclusion {
+pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
     let mut failing: BTreeMap<&str, Failing> = BTreeMap::new();
     let mut pending = 0;
     for node in nodes {
@@ -95,12 +91,12 @@ mod tests {
     use super::super::check::Verdict;
     use super::*;
 
-    fn node(name: &str, labels: &Value, annotations: &Value) -> Metadata {
+    fn node(name: &str, labels: &Value, annotations: &Value) -> Node {
         let metadata = json!({ "name": name, "labels": labels, "annotations": annotations });
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
-    fn concluded(nodes: &[Metadata], mark: DoneMark) -> Conclusion {
+    fn concluded(nodes: &[Node], mark: DoneMark) -> Conclusion {
         conclude(nodes, &Scope { mark, ..Settings::default().all_collectors(&[]) })
     }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
-use kube::core::{PartialObjectMeta, Request};
+use kube::core::Request;
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ const MAX_PAGES: usize = 400;
 #[derive(Debug, Deserialize)]
 struct Page<T> {
     metadata: ListMeta,
-    /// An empty list of metadata says null.
+    /// An empty list may say null.
     items: Option<Vec<T>>,
 }
 
@@ -28,28 +28,11 @@ pub(super) async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let request = Request::new(K::url_path(&(), namespace));
-    pages(client, &K::plural(&()), |parameters| request.list(parameters)).await
-}
-
-/// The metadata of all objects of a kind.
-pub(super) async fn list_metadata<K>(client: &Client) -> Result<Vec<PartialObjectMeta<K>>, Trouble>
-where
-    K: Resource<DynamicType = ()>,
-{
-    let request = Request::new(K::url_path(&(), None));
-    pages(client, &K::plural(&()), |parameters| request.list_metadata(parameters)).await
-}
-
-async fn pages<T: DeserializeOwned>(
-    client: &Client,
-    plural: &str,
-    list: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-) -> Result<Vec<T>, Trouble> {
     let mut parameters = ListParams::default().limit(PAGE);
     let mut items = Vec::new();
     for _ in 0..MAX_PAGES {
-        let page: Page<T> = client.request(list(&parameters).map_err(kube::Error::BuildRequest)?).await?;
+        let request = Request::new(K::url_path(&(), namespace)).list(&parameters);
+        let page: Page<K> = client.request(request.map_err(kube::Error::BuildRequest)?).await?;
         items.extend(page.items.into_iter().flatten());
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
@@ -57,7 +40,7 @@ async fn pages<T: DeserializeOwned>(
         }
     }
     Err(Trouble::new(
-        format!("the list of {plural} does not end: {} objects were read", items.len()),
+        format!("the list of {} does not end: {} objects were read", K::plural(&()), items.len()),
         "is that an API server, or a proxy that answers each request alike?",
     ))
 }
@@ -92,8 +75,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_list_of_metadata_says_null() {
+    async fn an_empty_list_may_say_null() {
         let none = answering(r#"{"metadata": {}, "items": null}"#);
-        assert!(list_metadata::<DaemonSet>(&none).await.unwrap().is_empty());
+        assert!(list::<DaemonSet>(&none, None).await.unwrap().is_empty());
     }
 }

@@ -1,9 +1,9 @@
 //! The requests that are tried in the name of our accounts, none of which is ever stored.
 
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::{PartialObjectMeta, Request};
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use node_annotator_core::write::FIELD_MANAGER;
 use node_annotator_deploy::policy::Scope;
 use serde_json::{Value, json};
@@ -31,9 +31,8 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Picks two nodes. In a cluster of one, the other is a name without a node: it only has to differ.
-    pub(super) async fn pick(client: &Client) -> Result<Self, Trouble> {
-        let list = Api::<Node>::all(client.clone()).list_metadata(&ListParams::default().limit(2)).await?;
-        let mut nodes = list.items.into_iter().map(|node| node.metadata);
+    pub(super) fn pick(nodes: &[Node]) -> Result<Self, Trouble> {
+        let mut nodes = nodes.iter().map(|node| node.metadata.clone());
         let Some((Some(own), Some(uid))) = nodes.next().map(|node| (node.name, node.uid)) else {
             return Err(Trouble::new("there are no nodes to try it on", "add a node, and run it again"));
         };
@@ -167,7 +166,7 @@ impl<'a> Sender<'a> {
         Ok(Self {
             client: &all.impersonating,
             account: &one.account,
-            nodes: all.nodes.as_ref().map_err(Clone::clone)?,
+            nodes: all.tried_on.as_ref().map_err(Clone::clone)?,
             scope: &all.scope,
         })
     }

@@ -7,14 +7,14 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Event, Node, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
-use super::lists::{list, list_metadata};
+use super::lists::list;
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
@@ -49,8 +49,8 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("policy-alone", Scope::Cluster(|all| Box::pin(policy_alone(all)))),
         row("policy-covers", Scope::Cluster(|all| Box::pin(ready(policy_covers(all))))),
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
-        row("failures", Scope::Cluster(|all| Box::pin(failures(all)))),
-        row("facts-current", Scope::Cluster(|all| Box::pin(facts_current(all)))),
+        row("failures", Scope::Cluster(|all| Box::pin(ready(failures(all))))),
+        row("facts-current", Scope::Cluster(|all| Box::pin(ready(facts_current(all))))),
     ];
     let of_namespace = [
         row("pod-security", Scope::Namespace(|all, one| Box::pin(ready(pod_security(all, one))))),
@@ -111,13 +111,12 @@ fn done_labels(all: &Evidence) -> Outcome {
     Ok(overlap::conclude(sets, &all.settings.prefix, &names))
 }
 
-async fn failures(all: &Evidence) -> Outcome {
-    let nodes = list_metadata::<Node>(&all.administrator).await?;
-    Ok(failures::conclude(&nodes, &all.scope))
+fn failures(all: &Evidence) -> Outcome {
+    Ok(failures::conclude(all.nodes.as_ref().map_err(Clone::clone)?, &all.scope))
 }
 
-async fn facts_current(all: &Evidence) -> Outcome {
-    Ok(staleness::conclude(&list::<Node>(&all.administrator, None).await?, &all.scope))
+fn facts_current(all: &Evidence) -> Outcome {
+    Ok(staleness::conclude(all.nodes.as_ref().map_err(Clone::clone)?, &all.scope))
 }
 
 fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {

@@ -1,7 +1,7 @@
 //! The library half of the `node-annotator` binary.
 //!
-//! A binary with collectors of its own is an [`App`] and a few lines. The folder `collectors/examples/out-of-tree` of the
-//! repository is such a crate, with tests.
+//! A binary with collectors of its own is an [`App`] and a few lines. The folder
+//! `collectors/examples/out-of-tree` of the repository is such a crate, with tests.
 //!
 //! There are two wings. [`node`] runs on a node: it collects, and it alone writes to a Node. [`operator`] is
 //! what an operator runs on a shell; it is behind the feature `operator`, and the node's wing compiles

@@ -1,4 +1,5 @@
-//! The memory of a process that tries again and again. Alone in its process, so that no other test is measured.
+//! The memory of a process that tries again and again. Alone in its process, so that no other test is
+//! measured.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! `dns-name`: the node's fully-qualified name, as its resolver knows it.
 //!
-//! Looks up the names that the node's addresses point back to, and keeps those that point forward to the same address: whoever
-//! runs a reverse zone can claim any name in it. With `dnsPolicy: ClusterFirst` the cluster's DNS answers and may know the node
-//! as an endpoint of a service; the name is meant to come from the node's own resolver, `dnsPolicy: Default`.
+//! Looks up the names that the node's addresses point back to, and keeps those that point forward to the same
+//! address: whoever runs a reverse zone can claim any name in it. With `dnsPolicy: ClusterFirst` the
+//! cluster's DNS answers and may know the node as an endpoint of a service; the name is meant to come from
+//! the node's own resolver, `dnsPolicy: Default`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

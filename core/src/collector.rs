@@ -43,7 +43,8 @@ pub struct Collector {
     pub facts: &'static [Fact],
     /// Names of facts that an earlier version yielded; they are deleted from the Node.
     pub retired: &'static [&'static str],
-    /// Raised by one when the facts change between two releases: nodes that have older ones run it again, once.
+    /// Raised by one when the facts change between two releases: nodes that have older ones run it again,
+    /// once.
     pub revision: u32,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],
@@ -149,7 +150,8 @@ impl Collector {
 /// Both kinds get the context alone, and reach the host through nothing else.
 #[derive(Debug, Clone, Copy)]
 pub enum Collect {
-    /// Reads files. Runs on a thread that is not the runtime's, since a read may stall for ever (dead NFS, stuck sysfs).
+    /// Reads files. Runs on a thread that is not the runtime's, since a read may stall for ever (dead NFS,
+    /// stuck sysfs).
     Blocking(fn(&Context) -> Result<Collected, CollectError>),
     /// Waits for HTTP or DNS. Runs on the one runtime thread: it reads files in
     /// [`HostRoot::blocking`](crate::HostRoot::blocking).

@@ -41,7 +41,8 @@ impl CollectError {
         self
     }
 
-    /// Says that there was an answer, of another shape than it should have: waiting may mend it, and not for long.
+    /// Says that there was an answer, of another shape than it should have: waiting may mend it, and not for
+    /// long.
     #[must_use]
     pub fn malformed(mut self) -> Self {
         self.kind = Some(FailureKind::Malformed);

@@ -10,8 +10,8 @@ pub const MAX_VALUE_BYTES: usize = 1024;
 /// The highest bound that a fact may declare. The admission policy refuses longer values.
 pub const MAX_DECLARED_BYTES: usize = 4096;
 
-/// All values of one run together, in bytes; errors, short ones, come on top. Kubernetes allows 256 KiB of annotations per
-/// object for everybody.
+/// All values of one run together, in bytes; errors, short ones, come on top. Kubernetes allows 256 KiB of
+/// annotations per object for everybody.
 pub const MAX_RUN_BYTES: usize = 64 * 1024;
 
 /// One named text value that a collector may yield.
@@ -99,14 +99,15 @@ impl Fact {
     }
 }
 
-/// A field of a Node that Kubernetes keeps up to date by itself, so that a fact which says something else is of another boot or
-/// another machine.
+/// A field of a Node that Kubernetes keeps up to date by itself, so that a fact which says something else is
+/// of another boot or another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeField {
     /// `status.nodeInfo.kernelVersion`.
     KernelVersion,
-    /// The last part of a `spec.providerID` that begins with this word and `://`: the number that the cloud gave the machine.
+    /// The last part of a `spec.providerID` that begins with this word and `://`: the number that the cloud
+    /// gave the machine.
     ProviderId(&'static str),
 }
 
@@ -205,11 +206,11 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One line of printable text of at most `max_bytes`: control characters and runs of white space become one space, the ends
-/// are trimmed, and what is too long is cut at a character boundary and ends in `…`.
+/// One line of printable text of at most `max_bytes`: control characters and runs of white space become one
+/// space, the ends are trimmed, and what is too long is cut at a character boundary and ends in `…`.
 ///
-/// Firmware strings come from whoever made the machine, and an annotation is shown in terminals: nothing in it may move a
-/// cursor or reverse the direction of the text around it.
+/// Firmware strings come from whoever made the machine, and an annotation is shown in terminals: nothing in
+/// it may move a cursor or reverse the direction of the text around it.
 pub fn clean(text: &str, max_bytes: usize) -> String {
     const CUT: &str = "…";
     let mut line = String::with_capacity(text.len().min(max_bytes));

@@ -15,7 +15,8 @@ pub enum Collected {
     Facts(Facts),
     /// The facts do not exist on this node, and why. A success: it removes what an earlier run wrote.
     NotApplicable(String),
-    /// What was found is none of the names that this version knows. As if not applicable, and the reason is written on the Node.
+    /// What was found is none of the names that this version knows. As if not applicable, and the reason is
+    /// written on the Node.
     Unknown(String),
 }
 
@@ -37,7 +38,8 @@ impl From<Facts> for Collected {
     }
 }
 
-/// The values that a collector yields: the primary one, which must not be empty, and any of the others it declared.
+/// The values that a collector yields: the primary one, which must not be empty, and any of the others it
+/// declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     primary: String,
@@ -132,8 +134,8 @@ impl Facts {
         self.iter().map(|(_, value)| value.len()).sum()
     }
 
-    /// Holds the facts against what the collector declared: values are cleaned and cut, empty ones left out, and so are those
-    /// that it does not declare.
+    /// Holds the facts against what the collector declared: values are cleaned and cut, empty ones left out,
+    /// and so are those that it does not declare.
     ///
     /// An empty primary fact is a defect of the collector, and an error.
     pub fn conform(self, collector: &Collector) -> Result<Self, CollectError> {
@@ -159,5 +161,6 @@ impl Facts {
     }
 }
 
-/// Why a fact is left out that the collector's list lacks: a defect of the collector, which its contract test shows.
+/// Why a fact is left out that the collector's list lacks: a defect of the collector, which its contract test
+/// shows.
 pub const UNDECLARED: &str = "the collector does not declare it";

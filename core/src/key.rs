@@ -1,9 +1,11 @@
-//! The one place that knows how a key is spelled: the prefix, the keys under it, and the value of the done label.
+//! The one place that knows how a key is spelled: the prefix, the keys under it, and the value of the done
+//! label.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The prefix used unless the operator picks another; the one that users of do-floating-ip-k8s have on their nodes already.
+/// The prefix used unless the operator picks another; the one that users of do-floating-ip-k8s have on their
+/// nodes already.
 pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 
 /// Longest name part of a key, the part behind the slash.
@@ -49,7 +51,8 @@ impl Prefix {
         self.key(collector)
     }
 
-    /// The label that says that a collector was given up; its value is the one that the done label would have had.
+    /// The label that says that a collector was given up; its value is the one that the done label would have
+    /// had.
     pub fn failed(&self, collector: &str) -> String {
         self.key(&fact_name(collector, Some(FAILED)))
     }
@@ -132,8 +135,8 @@ pub fn fact_name(collector: &str, fact: Option<&str>) -> String {
     }
 }
 
-/// What the done label says: that the facts are saved, or for which generation they were; and by which revision of the
-/// collector, from the second one on.
+/// What the done label says: that the facts are saved, or for which generation they were; and by which
+/// revision of the collector, from the second one on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DoneMark {
     /// Any value of the label counts as done, but for those of older revisions.
@@ -167,8 +170,8 @@ impl DoneMark {
     }
 }
 
-/// A value of the done label that is picked by the operator: a valid label value with room for a revision, not `saved`, and
-/// without what looks like a revision at its end.
+/// A value of the done label that is picked by the operator: a valid label value with room for a revision,
+/// not `saved`, and without what looks like a revision at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation(String);
 
@@ -211,7 +214,8 @@ pub fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
-/// Whether the text is a lower-case DNS label: letters, digits and inner hyphens. Kebab-case names obey the same rule.
+/// Whether the text is a lower-case DNS label: letters, digits and inner hyphens. Kebab-case names obey the
+/// same rule.
 pub(crate) fn is_dns_label(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= MAX_NAME_BYTES

@@ -1,8 +1,9 @@
 //! Vocabulary and engine of node-annotator.
 //!
-//! A [`Collector`] is registered with [`register!`], found by the [`Registry`], picked by a [`Selection`], executed by the
-//! [`Runner`] and ends as an entry of the [`Report`]. A [`Plan`] is the pure result of a report: which keys of the Node are
-//! set and which are deleted. Nothing in here talks to a cluster or links an API client.
+//! A [`Collector`] is registered with [`register!`], found by the [`Registry`], picked by a [`Selection`],
+//! executed by the [`Runner`] and ends as an entry of the [`Report`]. A [`Plan`] is the pure result of a
+//! report: which keys of the Node are set and which are deleted. Nothing in here talks to a cluster or links
+//! an API client.
 
 pub mod collector;
 pub mod context;
@@ -42,8 +43,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 
 /// Registers a collector, given by the path of a `static`, with every binary that links the crate.
 ///
-/// A crate that nothing names is not linked, and its registrations vanish without a word: a binary names each crate of
-/// collectors once, `use my_collectors as _;`.
+/// A crate that nothing names is not linked, and its registrations vanish without a word: a binary names each
+/// crate of collectors once, `use my_collectors as _;`.
 #[macro_export]
 macro_rules! register {
     ($collector:path) => {

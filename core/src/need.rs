@@ -40,8 +40,8 @@ impl fmt::Display for Need {
 
 /// A file or directory of the host, and the directory that is mounted to reach it.
 ///
-/// Kubernetes starts no pod whose hostPath is missing, or has it made on the host. So an optional path is reached through a
-/// directory above it that every node has.
+/// Kubernetes starts no pod whose hostPath is missing, or has it made on the host. So an optional path is
+/// reached through a directory above it that every node has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPath {
     path: &'static str,
@@ -80,7 +80,8 @@ impl HostPath {
         Self { path, kind: PathKind::Directory, through: None }
     }
 
-    /// A file or directory that a node may not have, in `directory`, which every node has: `("/usr/lib", "/usr/lib/os-release")`.
+    /// A file or directory that a node may not have, in `directory`, which every node has: `("/usr/lib",
+    /// "/usr/lib/os-release")`.
     pub const fn optional(directory: &'static str, path: &'static str) -> Self {
         Self { path, kind: PathKind::Directory, through: Some(directory) }
     }
@@ -149,7 +150,8 @@ pub struct Variable {
     pub name: &'static str,
     /// What it does, and what holds without it.
     pub summary: &'static str,
-    /// Where the value comes from in a pod: a field of the pod (`fieldPath` of the Downward API), or the operator.
+    /// Where the value comes from in a pod: a field of the pod (`fieldPath` of the Downward API), or the
+    /// operator.
     #[serde(rename = "fieldPath")]
     pub field_path: Option<&'static str>,
 }

@@ -12,10 +12,11 @@ pub type Changes = BTreeMap<String, Option<String>>;
 
 /// What one run writes on its Node.
 ///
-/// A collector that is done sets the facts it yielded, and with them the boot and the day that they are of, deletes what it may have
-/// written earlier and did not yield, deletes its error (or tells in its place what is unknown to it), and sets its done label, all in
-/// the same patch. A collector that failed sets its error and touches nothing else; one that is given up gets its failed label
-/// beside it, which the next success takes away.
+/// A collector that is done sets the facts it yielded, and with them the boot and the day that they are of,
+/// deletes what it may have written earlier and did not yield, deletes its error (or tells in its place what
+/// is unknown to it), and sets its done label, all in the same patch. A collector that failed sets its error
+/// and touches nothing else; one that is given up gets its failed label beside it, which the next success
+/// takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     annotations: Changes,
@@ -50,7 +51,8 @@ impl Plan {
         plan
     }
 
-    /// The same with collectors that are given up: their DaemonSets leave the node alone, as if they were done.
+    /// The same with collectors that are given up: their DaemonSets leave the node alone, as if they were
+    /// done.
     #[must_use]
     pub fn giving_up<'a>(
         mut self,
@@ -83,8 +85,8 @@ impl Plan {
         json!({ "metadata": metadata })
     }
 
-    /// Holds the plan against what the API server says it stored: anything else was changed on the way, by a mutating webhook
-    /// or policy.
+    /// Holds the plan against what the API server says it stored: anything else was changed on the way, by a
+    /// mutating webhook or policy.
     pub fn compare(
         &self,
         annotations: &BTreeMap<String, String>,

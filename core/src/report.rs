@@ -57,8 +57,8 @@ impl Report {
         self.day.as_deref()
     }
 
-    /// Holds all values together, and what earlier tries of the run have found, to [`MAX_RUN_BYTES`]: collectors beyond it
-    /// count as failed.
+    /// Holds all values together, and what earlier tries of the run have found, to [`MAX_RUN_BYTES`]:
+    /// collectors beyond it count as failed.
     #[must_use]
     pub fn bounded(mut self, found_earlier: usize) -> Self {
         let mut bytes = found_earlier;

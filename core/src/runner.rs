@@ -19,11 +19,13 @@ use crate::{Collect, CollectError, Collected, Collector, Context, Entry, Outcome
 
 /// How often a retryable failure is tried again within the collector's timeout, and how long between tries.
 ///
-/// A node that starts may wait seconds for its network, so a few tries pay; beyond that the whole run is tried again.
+/// A node that starts may wait seconds for its network, so a few tries pay; beyond that the whole run is
+/// tried again.
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How many collectors read files at once: enough to use the time that one waits, few enough for a pod's memory.
+/// How many collectors read files at once: enough to use the time that one waits, few enough for a pod's
+/// memory.
 const THREADS: usize = 4;
 
 /// Runs collectors. Nothing that a collector does fails the run: it ends as its entry in the report.
@@ -46,9 +48,10 @@ impl Runner {
 
     /// Runs all selected collectors at once and waits until each is done or out of time.
     ///
-    /// Collectors that read files share a few threads, and the wait for one is not counted against their timeout. A read that
-    /// never returns keeps its thread, and nothing else: whoever owns the runtime must not wait for it. A collector with such a
-    /// thread is not started again, and has the outcome that it had, so that threads do not pile up.
+    /// Collectors that read files share a few threads, and the wait for one is not counted against their
+    /// timeout. A read that never returns keeps its thread, and nothing else: whoever owns the runtime must
+    /// not wait for it. A collector with such a thread is not started again, and has the outcome that it had,
+    /// so that threads do not pile up.
     pub async fn run(&mut self, selection: &Selection, cx: Arc<Context>) -> Report {
         let (threads, end) = (Arc::new(Semaphore::new(THREADS)), Instant::now() + self.collect_budget);
         let boot_id = boot_id(&cx, end);
@@ -91,7 +94,8 @@ impl Runner {
     }
 }
 
-/// The boot of the node, read on a thread of its own while the collectors run; nothing where that takes too long.
+/// The boot of the node, read on a thread of its own while the collectors run; nothing where that takes too
+/// long.
 fn boot_id(cx: &Context, end: Instant) -> impl Future<Output = Option<BootId>> + use<> {
     let host = cx.host.clone();
     let mut reading = JoinSet::new();

@@ -10,7 +10,8 @@ use crate::{Collector, Registry, Selected};
 pub struct Selection(Vec<&'static Collector>);
 
 impl Selection {
-    /// Reads a comma-separated list of words: a collector's name, `default`, `all`, or `-name`, which takes away.
+    /// Reads a comma-separated list of words: a collector's name, `default`, `all`, or `-name`, which takes
+    /// away.
     ///
     /// The order of the words does not matter. A list that only takes away starts from `default`.
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, SelectionError> {

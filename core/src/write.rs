@@ -3,8 +3,8 @@
 /// Who owns our keys in `managedFields`: the policy lets no other.
 pub const FIELD_MANAGER: &str = "node-annotator";
 
-/// What the error of a collector begins with that is done, and does not know what it found: the policy takes such an error for one that
-/// stays.
+/// What the error of a collector begins with that is done, and does not know what it found: the policy takes
+/// such an error for one that stays.
 pub const UNKNOWN: &str = "unknown here: ";
 
 /// What the policy tells a run that has to wait and to try again.

@@ -7,15 +7,17 @@ use node_annotator_core::{Collector, DoneMark};
 
 use crate::{Settings, Workload, placement};
 
-/// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must hold.
+/// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must
+/// hold.
 ///
-/// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller deletes the pod of a node that
-/// matches none of them any more.
+/// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller
+/// deletes the pod of a node that matches none of them any more.
 pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     let mut common = vec![without(settings.prefix.opt_out())];
     common.extend(placement::requirements(settings));
     let terms = |collector: &&'static Collector| {
-        // One of another value was given up by another generation or version, which tells nothing of this one.
+        // One of another value was given up by another generation or version, which tells nothing of this
+        // one.
         let value = settings.mark.label_value(collector.revision);
         let not_given_up = other_than(settings.prefix.failed(collector.name), &value);
         let of = |missing| {
@@ -40,14 +42,15 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
 fn missing(collector: &Collector, settings: &Settings) -> Vec<NodeSelectorRequirement> {
     let (done, mark) = (settings.prefix.done(collector.name), &settings.mark);
     match mark {
-        // Older values by name. `NotIn` the newest would run again after a step back to an older version, and a DaemonSet that is left
-        // over from one would run for ever against its successor.
+        // Older values by name. `NotIn` the newest would run again after a step back to an older version, and
+        // a DaemonSet that is left over from one would run for ever against its successor.
         DoneMark::Saved => {
             let older = mark.older_values(collector.revision);
             let outdated = (!older.is_empty()).then(|| one_of(&done, older));
             std::iter::once(without(&done)).chain(outdated).collect()
         }
-        // Matches nodes without the label too: one expression for new nodes and for those of another generation.
+        // Matches nodes without the label too: one expression for new nodes and for those of another
+        // generation.
         DoneMark::Generation(_) => vec![other_than(done, &mark.label_value(collector.revision))],
     }
 }

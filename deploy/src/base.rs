@@ -1,4 +1,5 @@
-//! What all DaemonSets share: namespaces, accounts, the one right they have, and how the rest of the cluster is kept away.
+//! What all DaemonSets share: namespaces, accounts, the one right they have, and how the rest of the cluster
+//! is kept away.
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
@@ -11,11 +12,12 @@ use crate::Installation;
 use crate::installation::PRODUCT;
 use crate::labels::base_metadata;
 
-/// The version whose Pod Security rules count: a newer server must not refuse what this version's tests saw admitted.
+/// The version whose Pod Security rules count: a newer server must not refuse what this version's tests saw
+/// admitted.
 const POD_SECURITY_VERSION: &str = "v1.35";
 
-/// Keep the node selector of a cluster or of a plugin out of our pods: the DaemonSet controller, which picks the nodes, does not know
-/// of it, and pods on nodes that it excludes would stay pending for ever.
+/// Keep the node selector of a cluster or of a plugin out of our pods: the DaemonSet controller, which picks
+/// the nodes, does not know of it, and pods on nodes that it excludes would stay pending for ever.
 const ANY_NODE: [&str; 2] = ["openshift.io/node-selector", "scheduler.alpha.kubernetes.io/node-selector"];
 
 /// Below the cut-off (-10) under which autoscalers neither add nor keep a node for a pod.
@@ -79,7 +81,8 @@ pub(crate) fn cluster_role_binding(
     }
 }
 
-/// No pod of ours listens. What they connect to cannot be said here: the API server's address is the cluster's own.
+/// No pod of ours listens. What they connect to cannot be said here: the API server's address is the
+/// cluster's own.
 pub(crate) fn network_policy(installation: &Installation, class: PrivilegeClass) -> NetworkPolicy {
     NetworkPolicy {
         metadata: namespaced(installation, "deny-ingress", class),

@@ -78,12 +78,14 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
         // The one that comes by itself is valid for a year: see `token`.
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        // The node's resolver: reverse zones of the machine's network are known there, and the API server is found by address.
+        // The node's resolver: reverse zones of the machine's network are known there, and the API server is
+        // found by address.
         dns_policy: Some("Default".to_owned()),
         host_network: workload.host_network().then_some(true),
         image_pull_secrets: some(secrets.collect()),
         security_context: Some(PodSecurityContext {
-            // Which user is the image's to say: OpenShift admits those of a namespace's own range alone, and sets one of them.
+            // Which user is the image's to say: OpenShift admits those of a namespace's own range alone, and
+            // sets one of them.
             run_as_non_root: Some(true),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".to_owned(),
@@ -148,11 +150,12 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     }
 }
 
-/// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB; the limit only
-/// ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
+/// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB;
+/// the limit only ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
 ///
-/// Of local storage a pod uses its log alone. It asks for 0 of it: without a request the limit would be it, and a node that is full, or
-/// does not tell what it has, would never get a pod. The limit satisfies quotas that want one.
+/// Of local storage a pod uses its log alone. It asks for 0 of it: without a request the limit would be it,
+/// and a node that is full, or does not tell what it has, would never get a pod. The limit satisfies quotas
+/// that want one.
 fn resources() -> ResourceRequirements {
     let quantities = |list: &[(&str, &str)]| {
         list.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
@@ -172,7 +175,8 @@ fn field(variable: &str, path: &str) -> EnvVar {
     }
 }
 
-/// With what the server would fill in: it is owned as a whole, and would be another's after the next server-side apply.
+/// With what the server would fill in: it is owned as a whole, and would be another's after the next
+/// server-side apply.
 pub(crate) fn field_of_pod(path: &str) -> ObjectFieldSelector {
     ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() }
 }
@@ -189,7 +193,8 @@ fn volume(index: usize, path: &str, kind: PathKind) -> Volume {
     }
 }
 
-/// Below a directory of its own: mounted on the pod's /etc, the host's would take the files that the kubelet puts there.
+/// Below a directory of its own: mounted on the pod's /etc, the host's would take the files that the kubelet
+/// puts there.
 fn mount(index: usize, path: &str) -> VolumeMount {
     VolumeMount {
         name: volume_name(index),

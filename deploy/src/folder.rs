@@ -7,7 +7,8 @@ use std::{fmt, fs, io};
 use crate::render::is_generated;
 use crate::{Error, Manifests};
 
-/// Where files are put until all are written. The same file system, so that moving them cannot fail half-way for want of room.
+/// Where files are put until all are written. The same file system, so that moving them cannot fail half-way
+/// for want of room.
 const STAGING: &str = ".generating";
 
 /// How a folder differs from what would be written.
@@ -34,8 +35,8 @@ impl fmt::Display for Difference {
 impl Manifests {
     /// Writes all files into a folder, and removes those generated earlier that are no longer among them.
     ///
-    /// Files that do not carry our first line are never touched; one of them under a name of ours is an error. Until all
-    /// files are written, under other names, the folder stays as it was.
+    /// Files that do not carry our first line are never touched; one of them under a name of ours is an
+    /// error. Until all files are written, under other names, the folder stays as it was.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let texts = self.render()?;
         for (name, _) in &texts {
@@ -70,8 +71,8 @@ impl Manifests {
         remove_staging(&staging)
     }
 
-    /// How a folder differs from what [`write`](Self::write) would leave there, in order of name. Files that were not
-    /// generated do not count.
+    /// How a folder differs from what [`write`](Self::write) would leave there, in order of name. Files that
+    /// were not generated do not count.
     pub fn check(&self, folder: &Path) -> Result<Vec<Difference>, Error> {
         let texts = self.render()?;
         let mut differences: Vec<_> = stale(folder, &texts)?.into_iter().map(Difference::Stale).collect();

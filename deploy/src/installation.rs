@@ -8,19 +8,22 @@ use node_annotator_core::PrivilegeClass;
 use crate::Error;
 use crate::syntax::is_dns_label;
 
-/// The product: the name of the service accounts and containers, and what the names of all DaemonSets begin with.
+/// The product: the name of the service accounts and containers, and what the names of all DaemonSets begin
+/// with.
 pub const PRODUCT: &str = "node-annotator";
 
 const PRIVILEGED_SUFFIX: &str = "-privileged";
 
 /// One installation in a cluster, known by its namespace.
 ///
-/// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a collector needs the
-/// host network or a host path. Objects without a namespace are named after the product and the namespace: a second installation
-/// with another prefix does not replace the policy of the first, and none replaces what others have named, as one named after the
-/// namespace alone does with the roles `admin` and `view`.
+/// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a
+/// collector needs the host network or a host path. Objects without a namespace are named after the product
+/// and the namespace: a second installation with another prefix does not replace the policy of the first, and
+/// none replaces what others have named, as one named after the namespace alone does with the roles `admin`
+/// and `view`.
 ///
-/// Names hold neither generation nor image nor selection: what is applied later replaces what was applied before.
+/// Names hold neither generation nor image nor selection: what is applied later replaces what was applied
+/// before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Installation(String);
 
@@ -36,7 +39,8 @@ impl Installation {
         }
     }
 
-    /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and PriorityClass.
+    /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and
+    /// PriorityClass.
     pub fn cluster_object(&self) -> String {
         if *self == Self::default() { PRODUCT.to_owned() } else { format!("{PRODUCT}-{}", self.0) }
     }
@@ -51,7 +55,8 @@ impl Installation {
         format!("system:serviceaccounts:{}", self.namespace(class))
     }
 
-    /// What the names of all service accounts of a namespace begin with, as the API server puts them into requests.
+    /// What the names of all service accounts of a namespace begin with, as the API server puts them into
+    /// requests.
     pub fn user_start(&self, class: PrivilegeClass) -> String {
         format!("system:serviceaccount:{}:", self.namespace(class))
     }

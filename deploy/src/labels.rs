@@ -37,7 +37,8 @@ pub fn recommended(installation: &Installation, component: &str) -> BTreeMap<Str
     labels
 }
 
-/// The labels that a DaemonSet knows its pods by. They can never be changed, so nothing in them may vary with a version.
+/// The labels that a DaemonSet knows its pods by. They can never be changed, so nothing in them may vary with
+/// a version.
 pub fn selector(component: &str) -> BTreeMap<String, String> {
     [(NAME, PRODUCT), (COMPONENT, component)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }

@@ -1,8 +1,8 @@
 //! Kubernetes manifests, generated from what the collectors declare.
 //!
-//! [`Settings`] say what runs and where, [`Manifests`] are the objects that follow, in the order in which they are applied.
-//! Nothing in here talks to a cluster, and nothing spells a key by itself: label, affinity and policy get theirs from
-//! [`node_annotator_core::Prefix`].
+//! [`Settings`] say what runs and where, [`Manifests`] are the objects that follow, in the order in which
+//! they are applied. Nothing in here talks to a cluster, and nothing spells a key by itself: label, affinity
+//! and policy get theirs from [`node_annotator_core::Prefix`].
 
 pub mod affinity;
 pub mod architecture;

@@ -9,8 +9,8 @@ use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_s
 /// The number of the last file before the DaemonSets.
 const LAST_NUMBER: i32 = 8;
 
-/// All objects of an installation, as files in the order in which they are applied: a right is never granted before the
-/// policy that limits it.
+/// All objects of an installation, as files in the order in which they are applied: a right is never granted
+/// before the policy that limits it.
 #[derive(Debug, Clone)]
 pub struct Manifests {
     pub(crate) command: String,
@@ -72,8 +72,9 @@ impl Manifests {
 
     /// The commands that delete the DaemonSets of an earlier selection or layout, and no other.
     ///
-    /// A changed generation, prefix or image replaces DaemonSets under their names. A smaller selection, another layout or
-    /// another namespace leaves some behind, and one that is left behind with another generation fights over the done label.
+    /// A changed generation, prefix or image replaces DaemonSets under their names. A smaller selection,
+    /// another layout or another namespace leaves some behind, and one that is left behind with another
+    /// generation fights over the done label.
     pub fn prune_commands(&self) -> &[String] {
         &self.prune_commands
     }
@@ -175,9 +176,9 @@ fn about_daemon_set(workload: &Workload, settings: &Settings) -> String {
     }
 }
 
-/// Argo CD sorts by kind, and puts rights before policies, but for waves: each file is one, and the DaemonSets are the last, which
-/// needs no annotation. Which it is follows from its number, and not from what else there is: the priority level is shared by
-/// installations of different settings.
+/// Argo CD sorts by kind, and puts rights before policies, but for waves: each file is one, and the
+/// DaemonSets are the last, which needs no annotation. Which it is follows from its number, and not from what
+/// else there is: the priority level is shared by installations of different settings.
 fn set_sync_waves(files: &mut [File]) {
     for file in files {
         let number = file.name.split('-').next().and_then(|number| number.parse::<i32>().ok());

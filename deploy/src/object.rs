@@ -70,8 +70,8 @@ kinds! {
 }
 
 impl Object {
-    /// Labels the object, and the pods that it makes, with the version of the binary that generates it; but for what installations
-    /// of several versions share.
+    /// Labels the object, and the pods that it makes, with the version of the binary that generates it; but
+    /// for what installations of several versions share.
     pub(crate) fn label_version(&mut self, version: &str) {
         if matches!(self, Self::PriorityLevelConfiguration(_)) {
             return;

@@ -1,4 +1,5 @@
-//! Which nodes are meant: what all of them have in common, and which are left out whatever is still to do on them.
+//! Which nodes are meant: what all of them have in common, and which are left out whatever is still to do on
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,8 +24,8 @@ const ON_EVERY_NODE: [(&str, Option<&str>); 5] = [
     ("kubernetes.io/hostname", None),
 ];
 
-/// Nodes without a kubelet or without a host, by the label that their makers document: a pod there stays pending, or tells about
-/// something else than the node.
+/// Nodes without a kubelet or without a host, by the label that their makers document: a pod there stays
+/// pending, or tells about something else than the node.
 const VIRTUAL_NODES: [(&str, &str); 8] = [
     // AWS Fargate: a machine for each pod.
     ("eks.amazonaws.com/compute-type", "fargate"),
@@ -36,7 +37,8 @@ const VIRTUAL_NODES: [(&str, &str); 8] = [
     ("node.kubernetes.io/instance-type", "eklet"),
     // KWOK: nodes that are objects alone.
     ("type", "kwok"),
-    // Virtual Kubelet and what follows it: virtual nodes of Azure, and of Alibaba Cloud where it manages the cluster.
+    // Virtual Kubelet and what follows it: virtual nodes of Azure, and of Alibaba Cloud where it manages the
+    // cluster.
     ("type", "virtual-kubelet"),
     // interLink: a batch system.
     ("virtual-node.interlink/type", "virtual-kubelet"),

@@ -1,7 +1,8 @@
-//! A queue of our own at the API server, so that neither a fleet that starts at once nor a stolen token keeps others waiting.
+//! A queue of our own at the API server, so that neither a fleet that starts at once nor a stolen token keeps
+//! others waiting.
 //!
-//! It bounds how many of our requests run at the same time, and not how many come: that the admission policy does, for those that
-//! change something.
+//! It bounds how many of our requests run at the same time, and not how many come: that the admission policy
+//! does, for those that change something.
 
 use k8s_openapi::api::flowcontrol::v1::{
     FlowSchema, FlowSchemaSpec, LimitResponse, LimitedPriorityLevelConfiguration, NonResourcePolicyRule,
@@ -29,7 +30,8 @@ const KEPT: [(&str, &str); 2] = [
     ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
 ];
 
-/// One for all installations: it stays when one of them goes, so it has neither the name nor the version of one.
+/// One for all installations: it stays when one of them goes, so it has neither the name nor the version of
+/// one.
 pub(crate) fn priority_level() -> PriorityLevelConfiguration {
     let map = |entries: [(&str, &str); 2]| entries.map(|(key, value)| (key.to_owned(), value.to_owned()));
     PriorityLevelConfiguration {

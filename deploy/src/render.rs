@@ -1,4 +1,5 @@
-//! Manifests as text: YAML files with a line that says where they come from, one YAML stream, or one JSON list.
+//! Manifests as text: YAML files with a line that says where they come from, one YAML stream, or one JSON
+//! list.
 
 use std::fmt::Write;
 
@@ -7,8 +8,8 @@ use serde_json::json;
 
 use crate::{Error, File, Manifests, Object};
 
-/// The file that lists all others for `kubectl apply -k`. `kubectl apply -f` takes the folder too: it passes over files
-/// without an extension.
+/// The file that lists all others for `kubectl apply -k`. `kubectl apply -f` takes the folder too: it passes
+/// over files without an extension.
 const KUSTOMIZATION: &str = "Kustomization";
 
 impl Manifests {

@@ -50,7 +50,8 @@ pub struct Settings {
     pub exclusions: Vec<Exclusion>,
     /// Whether nodes of the control plane are left out.
     pub exclude_control_plane: bool,
-    /// Whether collectors that ask a metadata service do so from the host network, where pods cannot reach it.
+    /// Whether collectors that ask a metadata service do so from the host network, where pods cannot reach
+    /// it.
     pub host_network: bool,
     /// Which taints do not keep pods away.
     pub tolerations: Tolerations,
@@ -158,7 +159,8 @@ impl Settings {
 /// How collectors share DaemonSets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
-    /// All collectors of a privilege class share one: a pod and a write on every new node, however many collectors there are.
+    /// All collectors of a privilege class share one: a pod and a write on every new node, however many
+    /// collectors there are.
     ///
     /// A pod runs all of its collectors when one is due. The others write what is there already.
     #[default]

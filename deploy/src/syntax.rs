@@ -35,7 +35,8 @@ fn is_qualified_part(text: &str) -> bool {
         && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '_' | '.'))
 }
 
-/// An image reference, as far as it matters here: nothing that a shell, a YAML reader or a terminal could trip over.
+/// An image reference, as far as it matters here: nothing that a shell, a YAML reader or a terminal could
+/// trip over.
 pub(crate) fn is_image_reference(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text

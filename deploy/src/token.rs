@@ -1,7 +1,8 @@
 //! The token of a pod, and what else a client of the API server expects beside it.
 //!
-//! The volume that a pod gets by itself has a token that API servers extend to a year by default, for clients that never read it
-//! again. A run takes seconds, so its token is valid for the shortest time that there is, and the kubelet renews it in time.
+//! The volume that a pod gets by itself has a token that API servers extend to a year by default, for clients
+//! that never read it again. A run takes seconds, so its token is valid for the shortest time that there is,
+//! and the kubelet renews it in time.
 
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource,

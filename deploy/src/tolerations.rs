@@ -9,8 +9,8 @@ use crate::syntax::{is_label_key, is_label_value};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// Which taints of a node do not keep pods away. The DaemonSet controller adds those of nodes that are not ready, cordoned or under
-/// pressure, whatever is said here.
+/// Which taints of a node do not keep pods away. The DaemonSet controller adds those of nodes that are not
+/// ready, cordoned or under pressure, whatever is said here.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Tolerations {
     /// Any taint: facts are wanted of every node, whatever it is reserved for or suffers from.

@@ -1,4 +1,5 @@
-//! Collectors that fail: the others are published, and what failed is written down without moving the Node again and again.
+//! Collectors that fail: the others are published, and what failed is written down without moving the Node
+//! again and again.
 
 use std::fs;
 
@@ -57,7 +58,8 @@ async fn a_metadata_service_that_answers_500_holds_up_its_own_collector_alone() 
 #[tokio::test]
 async fn a_pipe_in_place_of_a_file_fails_its_own_collector_and_the_others_are_published() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
-    // A machine of its own, where the kernel's release is a pipe into which nobody writes: opened as a file is, it would stall.
+    // A machine of its own, where the kernel's release is a pipe into which nobody writes: opened as a file
+    // is, it would stall.
     let root = cluster.folder().join("stuck-machine");
     for file in ["proc/cpuinfo", "proc/sys/kernel/version", "sys/class/dmi/id/sys_vendor"] {
         fs::create_dir_all(root.join(file).parent().expect("a folder"))?;

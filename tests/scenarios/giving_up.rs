@@ -1,4 +1,5 @@
-//! Collectors that keep failing: the pod stays for a while, and then goes for good, until somebody asks for another run.
+//! Collectors that keep failing: the pod stays for a while, and then goes for good, until somebody asks for
+//! another run.
 
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ metadata: {name: nodes-are-not-yours}
 spec: {policyName: nodes-are-not-yours, validationActions: [Deny]}
 "#;
 
-/// One DaemonSet for all, which gives up soon: at the second or third try. One try alone asks four times, for seconds.
+/// One DaemonSet for all, which gives up soon: at the second or third try. One try alone asks four times, for
+/// seconds.
 fn impatient() -> Settings {
     Settings {
         layout: Layout::Combined,

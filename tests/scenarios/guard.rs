@@ -1,9 +1,10 @@
-//! The two behaviours of the DaemonSet controller that everything here rests on, with a DaemonSet that has nothing of ours in it.
+//! The two behaviours of the DaemonSet controller that everything here rests on, with a DaemonSet that has
+//! nothing of ours in it.
 //!
-//! Kubernetes documents both, and promises neither. kubernetes/kubernetes#129315 asked to leave pods where they are when a
-//! label changes, and was closed; KEP-6249 (no pods of DaemonSets on nodes that shut down or are drained) and KEP-6250
-//! (roll-outs that mind maintenance) are about to change this controller. Where a new version of Kubernetes fails here, read those
-//! first: run-once has to be built in another way then.
+//! Kubernetes documents both, and promises neither. kubernetes/kubernetes#129315 asked to leave pods where
+//! they are when a label changes, and was closed; KEP-6249 (no pods of DaemonSets on nodes that shut down or
+//! are drained) and KEP-6250 (roll-outs that mind maintenance) are about to change this controller. Where a
+//! new version of Kubernetes fails here, read those first: run-once has to be built in another way then.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;

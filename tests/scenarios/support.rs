@@ -1,4 +1,5 @@
-//! What the scenarios share: machines to read, the generated manifests, and a run of the binary outside a pod.
+//! What the scenarios share: machines to read, the generated manifests, and a run of the binary outside a
+//! pod.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,8 +45,8 @@ pub(crate) fn droplet(name: &str, metadata: &MetadataServer) -> NodeSpec {
     node_of(name, "droplet").env("DIGITAL_OCEAN_METADATA_URL", metadata.url(DIGITAL_OCEAN_PATH))
 }
 
-/// Adds a node, and waits until the controllers have written on it what they write on every new one: from then on its
-/// resource version moves for us alone.
+/// Adds a node, and waits until the controllers have written on it what they write on every new one: from
+/// then on its resource version moves for us alone.
 pub(crate) async fn add_settled(cluster: &Cluster, node: NodeSpec) -> Result<()> {
     let name = node.name.clone();
     cluster.add_node(node).await?;
@@ -58,7 +59,8 @@ pub(crate) async fn add_settled(cluster: &Cluster, node: NodeSpec) -> Result<()>
         .await
 }
 
-/// The generator's settings for a selection, with a DaemonSet for each collector; everything else as a user gets it.
+/// The generator's settings for a selection, with a DaemonSet for each collector; everything else as a user
+/// gets it.
 pub(crate) fn settings(collectors: &str) -> Settings {
     let registry = Registry::from_inventory().expect("the collectors are linked");
     let selection = Selection::parse(collectors, &registry).expect("a valid selection");

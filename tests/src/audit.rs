@@ -118,7 +118,8 @@ impl AuditLog {
 
     /// The requests logged so far that `filter` picks, in order of their first entry.
     ///
-    /// The server answers before it logs; [`Cluster::requests`](crate::cluster::Cluster::requests) waits for that.
+    /// The server answers before it logs; [`Cluster::requests`](crate::cluster::Cluster::requests) waits for
+    /// that.
     pub fn requests(&self, mut filter: impl FnMut(&Request) -> bool) -> Result<Vec<Request>> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if self.path.exists() {

@@ -1,4 +1,5 @@
-//! The programs of Kubernetes and of a node: built once from pinned Go modules and kept under `target/`, or ready-made ones.
+//! The programs of Kubernetes and of a node: built once from pinned Go modules and kept under `target/`, or
+//! ready-made ones.
 
 mod build;
 mod modules;
@@ -43,7 +44,8 @@ pub enum Tool {
     Bridge,
     /// What gives a pod its address.
     HostLocal,
-    /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the way.
+    /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
+    /// way.
     Idle,
 }
 
@@ -118,10 +120,11 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`: [`KUBERNETES_VARIABLE`], or the
-    /// newest).
+    /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`:
+    /// [`KUBERNETES_VARIABLE`], or the newest).
     ///
-    /// Blocks: for minutes when nothing has been built yet, with progress on stderr; for milliseconds afterwards.
+    /// Blocks: for minutes when nothing has been built yet, with progress on stderr; for milliseconds
+    /// afterwards.
     pub fn obtain(minor: Option<&str>, tools: &[Tool]) -> Result<Self> {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);

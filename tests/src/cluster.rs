@@ -43,7 +43,8 @@ impl Default for Options {
     }
 }
 
-/// A control plane with nodes. Everything that belongs to it ends when it is dropped, and when this process ends.
+/// A control plane with nodes. Everything that belongs to it ends when it is dropped, and when this process
+/// ends.
 pub struct Cluster {
     // In the order in which they have to go.
     kubelet: Kubelet,
@@ -151,7 +152,8 @@ impl Cluster {
 
     /// All requests until now that `filter` picks, told by the API server.
     ///
-    /// The server logs a request after it was answered: this makes one of its own, and waits until that is in the log.
+    /// The server logs a request after it was answered: this makes one of its own, and waits until that is in
+    /// the log.
     pub async fn requests(&self, filter: impl FnMut(&Request) -> bool) -> Result<Vec<Request>> {
         let marker = format!("/version?marker={:016x}", random());
         let request = http::Request::get(&marker).body(Vec::new()).context("cannot build a request")?;

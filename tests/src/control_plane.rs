@@ -186,7 +186,8 @@ impl Launch {
         format!("https://127.0.0.1:{}", self.api_port.number())
     }
 
-    /// Returns the administrator's client, since the kubeconfigs can be written no earlier: the server makes its certificate.
+    /// Returns the administrator's client, since the kubeconfigs can be written no earlier: the server makes
+    /// its certificate.
     async fn wait_until_ready(&self, api_server: &mut Component) -> Result<Client> {
         api_server.wait_for_port(self.api_port.number(), START_DEADLINE).await?;
         self.files.write_kubeconfigs(&self.server())?;
@@ -254,7 +255,8 @@ impl Launch {
             "--leader-elect=false".to_owned(),
             // Serves nothing: there is no port to be taken.
             "--secure-port=0".to_owned(),
-            // Simulated nodes send no heartbeats: with the usual 50 s they would all be tainted as unreachable.
+            // Simulated nodes send no heartbeats: with the usual 50 s they would all be tainted as
+            // unreachable.
             "--node-monitor-grace-period=24h".to_owned(),
             // 20 and 30 by default, at which pods for a thousand nodes come slowly.
             "--kube-api-qps=300".to_owned(),

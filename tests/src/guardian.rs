@@ -1,8 +1,10 @@
-//! Ends what a cluster started and removes its folder, even when this process is killed and can do nothing itself.
+//! Ends what a cluster started and removes its folder, even when this process is killed and can do nothing
+//! itself.
 //!
-//! Two small shells read a pipe whose other end this process holds. The pipe ends in whatever way this process does. The
-//! first shell leads the process group in which everything else runs, and kills that group; the second stands outside of
-//! it, waits until the group is gone, and removes the folder. Both groups are none that a terminal sends Ctrl-C to.
+//! Two small shells read a pipe whose other end this process holds. The pipe ends in whatever way this
+//! process does. The first shell leads the process group in which everything else runs, and kills that group;
+//! the second stands outside of it, waits until the group is gone, and removes the folder. Both groups are
+//! none that a terminal sends Ctrl-C to.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;

@@ -1,8 +1,9 @@
 //! A simulated kubelet for any number of nodes: one watch for all of them, and one task per pod.
 //!
-//! It does for a pod what a kubelet does as far as a run can tell: a pod-bound token, the Downward API, starting, restarting
-//! with back-off, status, SIGTERM, and deleting the pod object at the end. Not simulated: images, volumes, init containers,
-//! probes, resource limits, and renewing a token (they live for an hour).
+//! It does for a pod what a kubelet does as far as a run can tell: a pod-bound token, the Downward API,
+//! starting, restarting with back-off, status, SIGTERM, and deleting the pod object at the end. Not
+//! simulated: images, volumes, init containers, probes, resource limits, and renewing a token (they live for
+//! an hour).
 
 mod container;
 mod environment;
@@ -72,7 +73,8 @@ struct Shared {
     running: Mutex<HashMap<(String, String), (String, Stopper)>>,
 }
 
-/// A pod that the watch has shown and whose end it has not: news of it may come after its task ended, and start no other.
+/// A pod that the watch has shown and whose end it has not: news of it may come after its task ended, and
+/// start no other.
 #[derive(Debug)]
 struct PodHandle {
     node: String,
@@ -121,7 +123,8 @@ impl Kubelet {
         &self.shared.events
     }
 
-    /// Sends SIGKILL to the containers that run on a node, as the kernel does when memory is short; returns their number.
+    /// Sends SIGKILL to the containers that run on a node, as the kernel does when memory is short; returns
+    /// their number.
     pub fn kill_containers(&self, node: &str) -> usize {
         let running = locked(&self.shared.running);
         let stoppers: Vec<_> = running.values().filter(|(its_node, _)| its_node == node).collect();
@@ -131,7 +134,8 @@ impl Kubelet {
         stoppers.len()
     }
 
-    /// The folder with what a container wrote: `<restart>.stdout`, `<restart>.stderr`, `<restart>.termination-message`.
+    /// The folder with what a container wrote: `<restart>.stdout`, `<restart>.stderr`,
+    /// `<restart>.termination-message`.
     pub fn container_folder(&self, pod_uid: &str, container: &str) -> PathBuf {
         self.shared.folder.join(pod_uid).join(container)
     }

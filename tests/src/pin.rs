@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::binaries::{Tool, go};
 
-/// Writes `tests/kubernetes/<minor>/go.mod` and `go.sum` for a full version such as `1.36.3`, and returns the folder.
+/// Writes `tests/kubernetes/<minor>/go.mod` and `go.sum` for a full version such as `1.36.3`, and returns the
+/// folder.
 ///
 /// Replaces an older patch version of the same minor version. Needs Go, and downloads modules.
 pub fn pin(version: &str) -> Result<PathBuf> {
@@ -99,7 +100,8 @@ fn go_mod(version: &str, minor: &str, upstream: &str) -> Result<String> {
     }
     text.push_str(")\n\n");
     writeln!(text, "require (\n\tgo.etcd.io/etcd/server/v3 {etcd}\n\tk8s.io/kubernetes v{version}\n)\n")?;
-    // The main repository requires its own parts at v0.0.0 and finds them beside itself, where we have nothing.
+    // The main repository requires its own parts at v0.0.0 and finds them beside itself, where we have
+    // nothing.
     text.push_str(
         "replace (
 ",

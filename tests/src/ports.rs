@@ -11,17 +11,17 @@ const LOWEST: u16 = 10_000;
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
-    /// The same port of another loopback address: the lock that all processes with this harness respect. Without it, two of
-    /// them could pick the same port, and one would talk to the other's etcd.
+    /// The same port of another loopback address: the lock that all processes with this harness respect.
+    /// Without it, two of them could pick the same port, and one would talk to the other's etcd.
     _lock: TcpListener,
 }
 
 impl Port {
     /// Reserves a port that nobody listens on now.
     ///
-    /// It lies below the range from which the kernel takes the ports of outgoing connections: one of those would block an
-    /// API server that is restarted on its port. Anything but this harness may still take it first; who starts a server
-    /// tries again then.
+    /// It lies below the range from which the kernel takes the ports of outgoing connections: one of those
+    /// would block an API server that is restarted on its port. Anything but this harness may still take it
+    /// first; who starts a server tries again then.
     pub(crate) fn reserve() -> Result<Self> {
         let end = ephemeral_start().max(LOWEST + 1000);
         for _ in 0..1000 {

@@ -1,11 +1,13 @@
-//! Real nodes: kubelet, containerd and runc, each in private namespaces, on the control plane of a [`Cluster`].
+//! Real nodes: kubelet, containerd and runc, each in private namespaces, on the control plane of a
+//! [`Cluster`].
 //!
-//! The servers stay on the machine's loopback, where they always are. A node has its own mounts, network, processes, host name
-//! and cgroups. Its network has no way out but those that this process holds open: from `10.96.0.1:443` on the node to the API
-//! server, and from the API server to kubelets and pods. The machine's settings can only be read in there.
+//! The servers stay on the machine's loopback, where they always are. A node has its own mounts, network,
+//! processes, host name and cgroups. Its network has no way out but those that this process holds open: from
+//! `10.96.0.1:443` on the node to the API server, and from the API server to kubelets and pods. The machine's
+//! settings can only be read in there.
 //!
-//! Needs Linux and root; [`unavailable`] says what else is missing. Not real: there is no `kube-proxy` (the one service that a
-//! run needs is an address of the node), and no network between nodes.
+//! Needs Linux and root; [`unavailable`] says what else is missing. Not real: there is no `kube-proxy` (the
+//! one service that a run needs is an address of the node), and no network between nodes.
 
 mod authority;
 mod cgroup;
@@ -353,8 +355,8 @@ impl RealNode {
         ready.await?
     }
 
-    /// Brings connections that pods make to this port of [`SERVICE_ADDRESS`] to an address of the machine, until the node is
-    /// switched off.
+    /// Brings connections that pods make to this port of [`SERVICE_ADDRESS`] to an address of the machine,
+    /// until the node is switched off.
     pub fn forward(&mut self, port: u16, outside: SocketAddr) -> Result<()> {
         let running = self.running_mut()?;
         let inside = (SERVICE_ADDRESS, port).into();

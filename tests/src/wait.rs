@@ -11,7 +11,8 @@ pub const DEADLINE: Duration = Duration::from_secs(90);
 
 pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Polls `probe` until it returns `Ok`; `Err` is what was seen instead, and is quoted when [`DEADLINE`] passes.
+/// Polls `probe` until it returns `Ok`; `Err` is what was seen instead, and is quoted when [`DEADLINE`]
+/// passes.
 pub async fn until<T, E: Display>(what: &str, probe: impl AsyncFnMut() -> Result<T, E>) -> Result<T> {
     until_within(DEADLINE, what, probe).await
 }

@@ -26,8 +26,9 @@ pub(crate) enum Program {
 impl Program {
     /// Cargo, with what builds and starts it for a task.
     ///
-    /// Named by its binary and not by its package: with one package cargo would pick other features, and compile the
-    /// dependencies again. It runs in the folder of the caller, since arguments name files from there.
+    /// Named by its binary and not by its package: with one package cargo would pick other features, and
+    /// compile the dependencies again. It runs in the folder of the caller, since arguments name files from
+    /// there.
     pub(crate) fn cargo(self, task: &str) -> Command {
         let binary = match self {
             Self::Generate => "xtask-generate",

@@ -1,7 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`: the small ones, and the way to the large ones.
 //!
-//! This crate links little, so that the first check reports soon. A task that needs the collectors, the manifests or a cluster is
-//! a crate of its own below this folder, which cargo builds when it is asked for.
+//! This crate links little, so that the first check reports soon. A task that needs the collectors, the
+//! manifests or a cluster is a crate of its own below this folder, which cargo builds when it is asked for.
 
 mod forward;
 mod new_collector;
@@ -27,7 +27,8 @@ struct Cli {
 enum Task {
     /// Format, lint, unit tests, documentation, and the scenarios on a real control plane
     Test(test::Options),
-    /// Format, lint and test the collectors, show one of them on this machine, and generate docs and manifests
+    /// Format, lint and test the collectors, show one of them on this machine, and generate docs and
+    /// manifests
     Try(try_collector::Options),
     /// Begin a collector: its source, its place in `lib.rs`, and a file of a recorded machine
     NewCollector(new_collector::Options),

@@ -1,4 +1,5 @@
-//! `cargo xtask new-collector`: the files of a collector that compiles, passes its tests, and waits to be filled.
+//! `cargo xtask new-collector`: the files of a collector that compiles, passes its tests, and waits to be
+//! filled.
 
 use std::fs;
 use std::path::Path;

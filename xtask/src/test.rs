@@ -15,7 +15,8 @@ pub(crate) struct Options {
     /// Leave out the scenarios that need a real control plane, and with them Go
     #[arg(long)]
     no_cluster: bool,
-    /// The Kubernetes minor version of the scenarios, such as 1.35, or `all`: admission and run-once on the others as well
+    /// The Kubernetes minor version of the scenarios, such as 1.35, or `all`: admission and run-once on the
+    /// others as well
     #[arg(long, value_name = "MINOR")]
     kubernetes: Option<String>,
     /// Only tests whose name contains this
@@ -25,8 +26,8 @@ pub(crate) struct Options {
 /// The crate that stands for those of other people: it is not in the workspace.
 const OUT_OF_TREE: [&str; 2] = ["--manifest-path", "collectors/examples/out-of-tree/Cargo.toml"];
 
-/// What it does not inherit. With it, and with the versions and the target folder of the workspace, cargo finds most of its
-/// dependencies compiled.
+/// What it does not inherit. With it, and with the versions and the target folder of the workspace, cargo
+/// finds most of its dependencies compiled.
 const AS_IN_THE_WORKSPACE: [&str; 6] = [
     "--config",
     "profile.dev.debug=\"line-tables-only\"",
@@ -72,7 +73,8 @@ fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
         arguments: arguments.to_vec(),
         kubernetes: kubernetes.clone(),
     };
-    // Always the whole workspace: with fewer packages cargo would pick other features and compile everything again.
+    // Always the whole workspace: with fewer packages cargo would pick other features and compile everything
+    // again.
     let mut steps = vec![
         step("format", &["fmt", "--all", "--check"]),
         step(
@@ -120,7 +122,8 @@ const ALL: &str = "all";
 /// What has to pass on every version that is pinned.
 const ON_EVERY_VERSION: [&str; 2] = ["attack::", "run_once::"];
 
-/// Gives the crate the versions of the workspace. Its own lock file is not committed: as with any library, others have theirs.
+/// Gives the crate the versions of the workspace. Its own lock file is not committed: as with any library,
+/// others have theirs.
 fn lock_out_of_tree() -> anyhow::Result<()> {
     let root = xtask_workspace::root();
     let lock = root.join(OUT_OF_TREE[1]).with_file_name("Cargo.lock");

@@ -1,4 +1,5 @@
-//! The template of `cargo xtask new-collector` compiles as it stands, is sound, and finds its fact on the file that comes with it.
+//! The template of `cargo xtask new-collector` compiles as it stands, is sound, and finds its fact on the
+//! file that comes with it.
 
 use std::fs;
 use std::sync::Arc;

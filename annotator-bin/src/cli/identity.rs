@@ -5,7 +5,8 @@ use clap::{Arg, Command};
 
 use crate::app::App;
 
-/// Puts the binary in the place of the stock one: in its name and version, in help, and as the image of its manifests.
+/// Puts the binary in the place of the stock one: in its name and version, in help, and as the image of its
+/// manifests.
 pub(super) fn of_app(command: Command, app: &App) -> Command {
     let command = command.name(app.name).version(app.version);
     let command = if *app == App::STOCK { command } else { renamed(command, app.name) };

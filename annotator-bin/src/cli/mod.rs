@@ -70,7 +70,8 @@ pub(crate) fn main(app: &App) -> ExitCode {
     .into()
 }
 
-/// What a container with these collectors, arguments (without the program's name) and this environment would run.
+/// What a container with these collectors, arguments (without the program's name) and this environment would
+/// run.
 pub fn job(
     registry: &Registry,
     arguments: impl IntoIterator<Item = OsString>,

@@ -62,8 +62,8 @@ pub(super) struct GenerationOptions {
     /// The value of the done labels, instead of `saved`
     ///
     /// A DaemonSet that is keyed on a generation runs on every node whose label has another value: pick a new
-    /// one, such as a date or a version, and the whole fleet runs again. Going back to an earlier one, or to an
-    /// earlier version, runs it again too. Behind the generation of a collector in a later revision stands
+    /// one, such as a date or a version, and the whole fleet runs again. Going back to an earlier one, or to
+    /// an earlier version, runs it again too. Behind the generation of a collector in a later revision stands
     /// `.r` and its number, so that no generation may end so.
     #[arg(long, env = "NODE_ANNOTATOR_GENERATION", value_name = "VALUE")]
     generation: Option<Generation>,
@@ -73,7 +73,8 @@ pub(super) struct GenerationOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = KEYS)]
 pub(super) struct StampOptions {
-    /// Write beside the facts of each collector on which day, by UTC, they were read: PREFIX/COLLECTOR.collected-at
+    /// Write beside the facts of each collector on which day, by UTC, they were read:
+    /// PREFIX/COLLECTOR.collected-at
     ///
     /// A run that finds the same as before then changes the Node all the same, once a day.
     #[arg(long, env = "NODE_ANNOTATOR_STAMP_DAY", value_parser = BoolishValueParser::new())]

@@ -47,7 +47,8 @@ pub(super) struct RunCommand {
 
     /// Publish what a sandbox (gVisor, Kata Containers, lxcfs, Sysbox) shows as the node's
     ///
-    /// Without it, collectors that would read a sandbox's kernel are not applicable, and say by what they know.
+    /// Without it, collectors that would read a sandbox's kernel are not applicable, and say by what they
+    /// know.
     #[arg(long, env = "NODE_ANNOTATOR_TRUST_SANDBOX", value_parser = BoolishValueParser::new(), help_heading = COLLECTORS)]
     trust_sandbox: bool,
 
@@ -98,15 +99,15 @@ pub(super) struct RunCommand {
 
     /// Wait for SIGTERM instead of ending, and try again what failed: for DaemonSets
     ///
-    /// The kubelet restarts a pod that ends before the DaemonSet controller has taken it away. Collectors that
-    /// failed are tried again with growing pauses, and the Node is written when an outcome has changed.
+    /// The kubelet restarts a pod that ends before the DaemonSet controller has taken it away. Collectors
+    /// that failed are tried again with growing pauses, and the Node is written when an outcome has changed.
     #[arg(long, env = "NODE_ANNOTATOR_LINGER", value_parser = BoolishValueParser::new(), help_heading = TIMING)]
     linger: bool,
 
     /// When --linger gives up a collector that keeps failing, counted from the start; or `never`
     ///
-    /// Its pod then goes away as if it were done; the label PREFIX/COLLECTOR.failed says so. What waiting does not
-    /// mend is given up at the second try, and an answer of another shape after five minutes.
+    /// Its pod then goes away as if it were done; the label PREFIX/COLLECTOR.failed says so. What waiting
+    /// does not mend is given up at the second try, and an answer of another shape after five minutes.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_GIVE_UP_AFTER",

@@ -5,8 +5,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::warn;
 
-/// The usable certificates of a bundle. As with kubectl, what is no certificate, or one that cannot be read, is
-/// left out, as long as one remains.
+/// The usable certificates of a bundle. As with kubectl, what is no certificate, or one that cannot be read,
+/// is left out, as long as one remains.
 pub(super) fn certificates(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Unusable> {
     let mut usable = Vec::new();
     let mut unreadable = 0_u32;

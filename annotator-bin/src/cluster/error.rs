@@ -15,8 +15,8 @@ use crate::trouble::Trouble;
 /// Longest part of a server's message or of a cause that we repeat.
 const MAX_DETAIL_BYTES: usize = 1024;
 
-/// Longest pause that a server is given. The API server asks for up to 32 s; what stands before it may ask for
-/// hours.
+/// Longest pause that a server is given. The API server asks for up to 32 s; what stands before it may ask
+/// for hours.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// The API server was not found or not reached, or it did not do what was asked.

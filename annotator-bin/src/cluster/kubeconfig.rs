@@ -1,7 +1,7 @@
 //! Kubeconfig files, as kubectl takes them.
 //!
-//! The types and what is made of them are the client library's. Its reading is not: an error of its parser shows the
-//! lines around it, tokens and keys among them, and a value that is set to nothing counts as set.
+//! The types and what is made of them are the client library's. Its reading is not: an error of its parser
+//! shows the lines around it, tokens and keys among them, and a value that is set to nothing counts as set.
 
 use std::env;
 use std::ffi::OsString;

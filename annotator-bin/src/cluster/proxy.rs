@@ -27,8 +27,8 @@ fn port(server: &Uri) -> u16 {
     server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
-/// Whether one entry of `NO_PROXY` names the host: all, a network, an address or a domain, the last two with a
-/// port if need be.
+/// Whether one entry of `NO_PROXY` names the host: all, a network, an address or a domain, the last two with
+/// a port if need be.
 fn covers(rule: &str, host: &str, port: u16) -> bool {
     if rule.is_empty() || rule == "*" {
         return rule == "*";

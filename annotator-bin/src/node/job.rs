@@ -80,8 +80,8 @@ impl Job {
         .await
     }
 
-    /// Runs, as often as there is something to try. After each try it writes the termination message and hands over
-    /// what is to be shown.
+    /// Runs, as often as there is something to try. After each try it writes the termination message and
+    /// hands over what is to be shown.
     pub async fn until_done(
         self,
         stop: &Stop,

@@ -1,4 +1,5 @@
-//! The node's wing: what runs on a node. It collects, writes the Node, tries again what failed, and waits to be taken away.
+//! The node's wing: what runs on a node. It collects, writes the Node, tries again what failed, and waits to
+//! be taken away.
 //!
 //! It never uses the operator's wing, and compiles without it. [`publish`] is the only place that writes to a
 //! Node.

@@ -130,8 +130,8 @@ enum Cluster {
 impl<'a> Run<'a> {
     /// Starts to connect. `configuration` finds the cluster; it is not awaited in a dry run.
     ///
-    /// A connection is no request: the API server hears nothing but the handshake before there is something to
-    /// write.
+    /// A connection is no request: the API server hears nothing but the handshake before there is something
+    /// to write.
     pub fn start(
         settings: &'a Settings,
         cx: Arc<Context>,

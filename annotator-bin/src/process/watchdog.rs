@@ -1,7 +1,7 @@
 //! A thread that hears the signals, and ends the process when the runtime that should is stuck.
 //!
-//! A collector, a log that nobody reads or a hung disk may block the thread of the runtime, and with it each of
-//! its timers and signals. Nothing in here waits for what may be stuck for longer than [`PATIENCE`].
+//! A collector, a log that nobody reads or a hung disk may block the thread of the runtime, and with it each
+//! of its timers and signals. Nothing in here waits for what may be stuck for longer than [`PATIENCE`].
 
 use std::io;
 use std::sync::mpsc::channel;
@@ -40,15 +40,16 @@ pub(crate) struct LastWords {
     pub(crate) message: &'static str,
 }
 
-/// How long a process has to end by itself after a signal. The answer to a PATCH in flight is awaited for 3 s.
+/// How long a process has to end by itself after a signal. The answer to a PATCH in flight is awaited for 3
+/// s.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Longest time for each of the last words. What they are written to may be the thing that is stuck.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Watchdog {
-    /// Hears SIGTERM and SIGINT from now on. Unless dropped, it runs `last_words`, logs them and ends the process
-    /// with their code: [`GRACE`] after a signal, and at the deadline of work that is not done.
+    /// Hears SIGTERM and SIGINT from now on. Unless dropped, it runs `last_words`, logs them and ends the
+    /// process with their code: [`GRACE`] after a signal, and at the deadline of work that is not done.
     ///
     /// PID 1 ignores a signal without a handler, so this comes first in a process that runs as a container.
     pub(crate) fn start(last_words: impl FnOnce() -> LastWords + Send + 'static) -> io::Result<(Self, Stop)> {

@@ -163,7 +163,8 @@ fn the_first_process_of_a_container_leaves_at_once() {
     assert_eq!(wait(&mut child).code(), Some(0));
 }
 
-/// A log that nobody reads, and a collector that blocks, hold the thread that would otherwise end the process.
+/// A log that nobody reads, and a collector that blocks, hold the thread that would otherwise end the
+/// process.
 #[test]
 fn a_process_that_is_stuck_leaves_soon_all_the_same() {
     let pod = Pod::new();

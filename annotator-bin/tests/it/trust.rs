@@ -42,7 +42,8 @@ fn from_pem(certificate: &[u8]) -> Vec<u8> {
     CertificateDer::from_pem_slice(certificate).unwrap().to_vec()
 }
 
-/// An API server with TLS, and with this certificate; it wants one of the authority `clients` from its clients.
+/// An API server with TLS, and with this certificate; it wants one of the authority `clients` from its
+/// clients.
 fn serve_tls(identity: &Identity, clients: Option<&[u8]>) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider));

@@ -11,8 +11,8 @@ pub(super) enum IsaLevel {
     V4,
 }
 
-/// What each level adds, in the kernel's words: SSE3 is `pni`, LZCNT is `abm`. OSXSAVE is not printed, but the kernel takes
-/// `xsave` back, and `avx` with it, when it does not support it.
+/// What each level adds, in the kernel's words: SSE3 is `pni`, LZCNT is `abm`. OSXSAVE is not printed, but
+/// the kernel takes `xsave` back, and `avx` with it, when it does not support it.
 const LEVELS: [(IsaLevel, &[&str]); 4] = [
     (IsaLevel::V1, &["lm", "cmov", "cx8", "fpu", "fxsr", "mmx", "syscall", "sse", "sse2"]),
     (IsaLevel::V2, &["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"]),

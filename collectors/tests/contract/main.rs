@@ -1,6 +1,7 @@
 //! What holds for every collector on every machine, and what is special about one.
 //!
-//! The machines are small root file systems below `fixtures/`. Network and resolver are fakes: nothing here leaves the process.
+//! The machines are small root file systems below `fixtures/`. Network and resolver are fakes: nothing here
+//! leaves the process.
 
 use node_annotator_collectors as _;
 use node_annotator_core::{Collector, HostRoot, Registry};

@@ -1,9 +1,10 @@
-//! What was released last, against what the collectors say now: nodes that have older facts run a collector again if its revision
-//! was raised, and only then.
+//! What was released last, against what the collectors say now: nodes that have older facts run a collector
+//! again if its revision was raised, and only then.
 //!
-//! `collectors/released.json` has the revision of each collector at the last release, and for each machine a digest of what it
-//! found there. New machines need nothing. `RELEASED=kernel,os cargo test --test contract released` records those two as released in the
-//! revision that they have: for a change of fixtures alone. `RELEASED=all` records all of them: for a release.
+//! `collectors/released.json` has the revision of each collector at the last release, and for each machine a
+//! digest of what it found there. New machines need nothing. `RELEASED=kernel,os cargo test --test contract
+//! released` records those two as released in the revision that they have: for a change of fixtures alone.
+//! `RELEASED=all` records all of them: for a release.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -9,7 +9,8 @@ use crate::Variable;
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
-    /// The variables that are declared, and where it is noted that another one was asked for; `None` allows all.
+    /// The variables that are declared, and where it is noted that another one was asked for; `None` allows
+    /// all.
     declared: Option<(&'static [Variable], Undeclared)>,
 }
 

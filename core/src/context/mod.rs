@@ -88,7 +88,8 @@ impl Context {
         }
     }
 
-    /// What collectors asked for and do not declare, whether they made anything of the refusal or not: for tests.
+    /// What collectors asked for and do not declare, whether they made anything of the refusal or not: for
+    /// tests.
     pub fn undeclared(&self) -> Vec<String> {
         let paths = self.host.undeclared().into_iter().map(|path| format!("the host path `{path}`"));
         self.undeclared.all().into_iter().chain(paths).collect()

@@ -54,7 +54,8 @@ fn of_facts(collector: &Collector, facts: &Facts) -> Vec<String> {
 
 /// What is wrong with an outcome on a host that shows nothing.
 ///
-/// A collector that asks a metadata service has found no reason to ask; one that looks at nothing has missed nothing.
+/// A collector that asks a metadata service has found no reason to ask; one that looks at nothing has missed
+/// nothing.
 pub(crate) fn of_seeing_nothing(collector: &Collector, trial: &Trial) -> Option<String> {
     let is_blind = trial.accesses.is_empty() || collector.needs.contains(&Need::MetadataService);
     match &trial.entry.outcome {

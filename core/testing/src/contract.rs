@@ -53,7 +53,8 @@ impl Contract {
         self
     }
 
-    /// Sets a variable on all machines, as an operator would. Those that a DaemonSet takes from the pod are set already.
+    /// Sets a variable on all machines, as an operator would. Those that a DaemonSet takes from the pod are
+    /// set already.
     #[must_use]
     pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));

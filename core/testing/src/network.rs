@@ -40,8 +40,8 @@ impl Service {
     }
 
     /// A service whose answers are files of a folder: `http://169.254.169.254/metadata/v1.json` is the file
-    /// `metadata/v1.json`, a path that ends in a slash the file `index` below it. The method and what follows a `?` do not
-    /// matter; what is no file is answered with status 404.
+    /// `metadata/v1.json`, a path that ends in a slash the file `index` below it. The method and what follows
+    /// a `?` do not matter; what is no file is answered with status 404.
     pub fn of_folder(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self::new(move |request, _| {
@@ -80,7 +80,8 @@ impl HttpClient for Service {
     }
 }
 
-/// A DNS zone: names by address, and addresses by name. What it does not know does not exist, unless it is broken.
+/// A DNS zone: names by address, and addresses by name. What it does not know does not exist, unless it is
+/// broken.
 #[derive(Debug, Clone, Default)]
 pub struct Zone {
     /// The names that an address points back to.

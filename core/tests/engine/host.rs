@@ -8,7 +8,8 @@ use node_annotator_core::context::{Access, HostError, HostErrorKind};
 use node_annotator_core::{HostPath, HostRoot, Need};
 use tempfile::TempDir;
 
-/// A root with these files; a text that begins with `->` is the target of a link, one that is missing a directory.
+/// A root with these files; a text that begins with `->` is the target of a link, one that is missing a
+/// directory.
 fn root(files: &[(&str, Option<&str>)]) -> TempDir {
     let root = TempDir::new().unwrap();
     for (path, text) in files {

@@ -1,4 +1,5 @@
-//! Collectors that behave and collectors that do not, on a paused clock where no thread has to be kept waiting.
+//! Collectors that behave and collectors that do not, on a paused clock where no thread has to be kept
+//! waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -218,7 +219,8 @@ async fn failing_again_in_the_same_way_is_told_in_the_same_words() {
     assert_eq!(errors().await, errors().await);
 }
 
-/// On the real clock and in a thread of its own, so that a run that waits for the read is seen and not waited for.
+/// On the real clock and in a thread of its own, so that a run that waits for the read is seen and not waited
+/// for.
 #[test]
 fn a_read_that_never_returns_does_not_hold_up_the_run() {
     let (send, received) = mpsc::channel();

@@ -1,4 +1,5 @@
-//! The parts of an archive: blobs known by their digests, tar files, compression. No part depends on the time.
+//! The parts of an archive: blobs known by their digests, tar files, compression. No part depends on the
+//! time.
 
 use std::fmt::Write as _;
 

@@ -13,7 +13,8 @@ use oci_spec::image::{
 use crate::Program;
 use crate::blob::{Blob, Entry, gzip, json, sha256, tar};
 
-/// The customary user and group of images without users: a number, since there is no /etc/passwd to look a name up in.
+/// The customary user and group of images without users: a number, since there is no /etc/passwd to look a
+/// name up in.
 const NOBODY: &str = "65532:65532";
 
 /// Under this key an archive tells containerd the whole name of its image.

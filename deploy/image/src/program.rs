@@ -9,7 +9,8 @@ use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
 use object::{Architecture, Endianness, File, Object as _};
 use oci_spec::image::Arch;
 
-/// An executable that was linked statically: nothing else is in the image, neither a dynamic loader nor a C library.
+/// An executable that was linked statically: nothing else is in the image, neither a dynamic loader nor a C
+/// library.
 #[derive(Clone, Debug)]
 pub struct Program {
     name: String,
@@ -62,7 +63,8 @@ where
 {
     let endian = file.endian();
     let kind = file.elf_header().e_type(endian);
-    // A library and an executable that may lie anywhere have the same type: the library has no first instruction.
+    // A library and an executable that may lie anywhere have the same type: the library has no first
+    // instruction.
     let is_executable = [ET_EXEC, ET_DYN].contains(&kind) && file.entry() != 0;
     ensure!(is_executable, "it is not an executable: a library or an object file has no place to start");
     for header in file.elf_program_headers() {

@@ -1,4 +1,5 @@
-//! Every key that a run of an installation can write, with what it can write there: the policy allows that and nothing else.
+//! Every key that a run of an installation can write, with what it can write there: the policy allows that
+//! and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,16 @@ const DAY_BYTES: usize = 10;
 pub struct Keys {
     /// The labels, each with its one value: of each collector the done label and the failed label.
     pub labels: BTreeMap<String, String>,
-    /// The annotations, each with the most bytes that its value has; `None` for those that are only deleted any more.
+    /// The annotations, each with the most bytes that its value has; `None` for those that are only deleted
+    /// any more.
     pub annotations: BTreeMap<String, Option<usize>>,
     /// The most bytes that all values of one write have.
     pub max_bytes: usize,
 }
 
 impl Keys {
-    /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors, with the day beside the facts or without it.
+    /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors, with the day beside the
+    /// facts or without it.
     pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark, stamp_day: bool) -> Self {
         let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
         let (mut facts_bytes, mut other_bytes) = (0, 0);

@@ -1,11 +1,13 @@
 //! What a write may do to the record of who wrote which field.
 //!
-//! The API server takes what a patch says of `metadata.managedFields`, whether it is true or not, and others act on it: a server-side
-//! apply takes away what its manager is said to have applied before and does not apply now.
+//! The API server takes what a patch says of `metadata.managedFields`, whether it is true or not, and others
+//! act on it: a server-side apply takes away what its manager is said to have applied before and does not
+//! apply now.
 
 use node_annotator_core::write::FIELD_MANAGER;
 
-/// Under this name the API server puts together the entries of those who wrote longest ago, and under no subresource.
+/// Under this name the API server puts together the entries of those who wrote longest ago, and under no
+/// subresource.
 const OLDEST: &str = "ancient-changes";
 
 /// So many managers that did not apply may have an entry of their own.
@@ -72,7 +74,8 @@ variables.altered.all(m, (m.ours || size(m.before) > 0)
     )
 }
 
-/// What others have claimed stays theirs, but for the keys that a run writes: those change hands with each write.
+/// What others have claimed stays theirs, but for the keys that a run writes: those change hands with each
+/// write.
 pub(super) fn claims_kept() -> String {
     format!(
         "\

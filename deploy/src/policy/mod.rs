@@ -1,9 +1,11 @@
-//! The admission policy: a pod of ours may change its own Node only, and there only what a run of the installation writes.
+//! The admission policy: a pod of ours may change its own Node only, and there only what a run of the
+//! installation writes.
 //!
-//! It is matched by the names and the groups of the service accounts of our namespaces, so that neither a second account in one of
-//! them nor an impersonation that leaves out the groups walks around it, and it covers the subresources, since who may write a
-//! Node's status may change its labels too. What it cannot hold: facts are claims of the node, not attestation; and what is
-//! answered before admission, which quotes any Node whole to who knows its name.
+//! It is matched by the names and the groups of the service accounts of our namespaces, so that neither a
+//! second account in one of them nor an impersonation that leaves out the groups walks around it, and it
+//! covers the subresources, since who may write a Node's status may change its labels too. What it cannot
+//! hold: facts are claims of the node, not attestation; and what is answered before admission, which quotes
+//! any Node whole to who knows its name.
 
 mod keys;
 mod managed_fields;
@@ -25,7 +27,8 @@ pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
 use crate::labels::base_metadata;
 use crate::{Error, Installation};
 
-/// How many annotations the selected collectors may write. A policy that lists them all costs each request more with each of them.
+/// How many annotations the selected collectors may write. A policy that lists them all costs each request
+/// more with each of them.
 pub const MAX_ANNOTATIONS: usize = 1024;
 
 /// The policy of an installation with the given rules; all but tests take [`rules()`].
@@ -43,7 +46,8 @@ pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
         metadata,
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".to_owned()),
-            // With all that the server fills in: it is owned as a whole, and would be another's after the next server-side apply.
+            // With all that the server fills in: it is owned as a whole, and would be another's after the
+            // next server-side apply.
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
                 namespace_selector: Some(LabelSelector::default()),
@@ -67,8 +71,8 @@ pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
     }
 }
 
-/// By name and by group: RBAC grants to names, and who impersonates an account may name other groups. A request without either is
-/// none of ours; an error here would refuse it, whoever sends it.
+/// By name and by group: RBAC grants to names, and who impersonates an account may name other groups. A
+/// request without either is none of ours; an error here would refuse it, whoever sends it.
 fn match_condition(scope: &Scope) -> MatchCondition {
     let classes = &scope.classes;
     let groups = classes.iter().map(|class| format!("'{}'", scope.installation.group(*class)));

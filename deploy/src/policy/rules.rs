@@ -1,5 +1,5 @@
-//! What every write must satisfy. Each rule judges the change and not the state, so that what others left on a Node shuts no run
-//! out.
+//! What every write must satisfy. Each rule judges the change and not the state, so that what others left on
+//! a Node shuts no run out.
 
 use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
@@ -120,10 +120,12 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
 
 /// Bounds how fast a Node is written, by the time at which the API server has noted the last write of ours.
 ///
-/// Done labels come as they come: a token sets each of them once, since it cannot take them away again. It can take a failed label
-/// away where the collector is done, so that one counts when it is set. A write that only takes
-/// away is not noted. Of these a run makes one, for an error that is over beside a done label, and it leaves no other such error: each
-/// takes a write that sets an error before it. An error that tells what is unknown stays beside its done label, and does not count. Where somebody has cleared the record, nothing is noted and nothing can be held.
+/// Done labels come as they come: a token sets each of them once, since it cannot take them away again. It
+/// can take a failed label away where the collector is done, so that one counts when it is set. A write that
+/// only takes away is not noted. Of these a run makes one, for an error that is over beside a done label, and
+/// it leaves no other such error: each takes a write that sets an error before it. An error that tells what
+/// is unknown stays beside its done label, and does not count. Where somebody has cleared the record, nothing
+/// is noted and nothing can be held.
 fn rate(prefix: &Prefix) -> String {
     // The grammar of keys has the error's after the collector's own.
     let error = prefix.error("x").replace(&prefix.done("x"), "");
@@ -152,7 +154,8 @@ const SECONDS_BETWEEN_WRITES: u32 = 2;
 
 /// What the rules speak of, by name.
 pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
-    // Values of `extra` are lists, and their keys contain a slash. The claims are in tokens that are bound to a pod.
+    // Values of `extra` are lists, and their keys contain a slash. The claims are in tokens that are bound to
+    // a pod.
     let claim =
         |name| format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')");
     let map = |object, field| format!("{object}.metadata.?{field}.orValue({{}})");

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Keys;
 use crate::{Installation, Settings, Workload};
 
-/// The annotation of the policy that says what it was generated from. It has this name whatever the prefix of an installation.
+/// The annotation of the policy that says what it was generated from. It has this name whatever the prefix of
+/// an installation.
 pub const SETTINGS_ANNOTATION: &str = "k8s.haim.dev/settings";
 
 /// All that the policy of an installation follows from.

@@ -53,7 +53,8 @@ fn holds(NodeSelectorRequirement { key, operator, values }: &NodeSelectorRequire
     }
 }
 
-/// A run on a node: which collectors it had, how each ended, the mark it left, and the revision of its collectors.
+/// A run on a node: which collectors it had, how each ended, the mark it left, and the revision of its
+/// collectors.
 #[derive(Debug, Clone)]
 struct Run {
     collectors: BTreeMap<&'static str, End>,
@@ -247,7 +248,8 @@ fn is_done(collector: &Collector, runs: &[Run], mark: &DoneMark) -> bool {
     let success = |run: &&Run| run.collectors.get(collector.name) == Some(&End::Done);
     match (runs.iter().rfind(success), mark) {
         (None, _) => false,
-        // Of an older revision, and of no generation. What a later revision or any generation has left counts.
+        // Of an older revision, and of no generation. What a later revision or any generation has left
+        // counts.
         (Some(run), DoneMark::Saved) => run.mark != DoneMark::Saved || run.revision >= collector.revision,
         (Some(run), generation) => run.mark == *generation && run.revision == collector.revision,
     }

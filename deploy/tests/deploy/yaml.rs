@@ -1,4 +1,5 @@
-//! Whatever reads the text, it reads what was meant: kubectl's parser takes `on`, `0777` and `1e3` for something else.
+//! Whatever reads the text, it reads what was meant: kubectl's parser takes `on`, `0777` and `1e3` for
+//! something else.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use node_annotator_core::DoneMark;
@@ -46,7 +47,8 @@ fn adversarial() -> Settings {
     settings
 }
 
-/// The plain scalars of block YAML, keys included: what stands unquoted on a line, outside block scalars and comments.
+/// The plain scalars of block YAML, keys included: what stands unquoted on a line, outside block scalars and
+/// comments.
 fn plain_scalars(text: &str) -> Vec<&str> {
     let mut scalars = Vec::new();
     let mut block_indent = None;

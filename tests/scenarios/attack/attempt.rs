@@ -25,7 +25,8 @@ impl PatchType {
     pub(super) const ALL: [Self; 5] =
         [Self::Merge, Self::Strategic, Self::Json, Self::Apply, Self::ForcedApply];
 
-    /// Those that can take something away, and that do not fail before anybody else when it belongs to another manager.
+    /// Those that can take something away, and that do not fail before anybody else when it belongs to
+    /// another manager.
     pub(super) const PATCHES: [Self; 3] = [Self::Merge, Self::Strategic, Self::Json];
 
     fn name(self) -> &'static str {

@@ -1,4 +1,5 @@
-//! What no policy can hold, so that what ARCHITECTURE says of it stays true, and a Kubernetes that holds it is noticed.
+//! What no policy can hold, so that what ARCHITECTURE says of it stays true, and a Kubernetes that holds it
+//! is noticed.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,8 @@ pub(super) fn cases() -> Vec<Case> {
         attempt: Attempt::raw_patch(kind, node, body),
         expected,
     };
-    // A patch is made before it is admitted, and what cannot be made is answered with the object that it was made of.
+    // A patch is made before it is admitted, and what cannot be made is answered with the object that it was
+    // made of.
     let unreadable = json!({"metadata": {"creationTimestamp": "x"}});
     let impossible = json!([
         {"op": "add", "path": "/spec/taints", "value": [{"key": "mine"}]},

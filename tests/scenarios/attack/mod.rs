@@ -1,6 +1,7 @@
 //! What can be done with a token stolen from a pod of ours, on a real API server under the generated policy.
 //!
-//! Each case says who the attacker is, what is tried, and what must come of it; no Node may be changed where it is refused.
+//! Each case says who the attacker is, what is tried, and what must come of it; no Node may be changed where
+//! it is refused.
 
 mod attempt;
 mod changes;

@@ -1,4 +1,5 @@
-//! Random plans of random collectors: what a run can send passes, and whatever differs from it in one thing does not.
+//! Random plans of random collectors: what a run can send passes, and whatever differs from it in one thing
+//! does not.
 
 use std::time::Duration;
 

@@ -37,7 +37,8 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
     send_in_time(&stage, &errors(json!("4"))).await?;
     refused(&stage, &no_error, TOO_SOON).await?;
     allowed(&stage, &errors(Value::Null)).await?;
-    // What is unknown stays beside its done label, in nobody's way, and is itself an error like any other while it changes.
+    // What is unknown stays beside its done label, in nobody's way, and is itself an error like any other
+    // while it changes.
     for name in ["kernel", "cpu-model"] {
         allowed(&stage, &json!({"metadata": {"labels": {key(name): "saved"}}})).await?;
     }
@@ -54,7 +55,8 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
         stage.cluster.label_node("n1", &key("kernel"), None).await?;
         allowed(&stage, &json!({"metadata": {"labels": {key("kernel"): "saved"}}})).await?;
     }
-    // A token can take a failed label away again, where the collector is done: so it does not come as it comes.
+    // A token can take a failed label away again, where the collector is done: so it does not come as it
+    // comes.
     let failed = |value: Value| json!({"metadata": {"labels": {key("kernel.failed"): value}}});
     send_in_time(&stage, &failed(json!("saved"))).await?;
     allowed(&stage, &failed(Value::Null)).await?;

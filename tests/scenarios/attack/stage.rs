@@ -1,4 +1,5 @@
-//! The cluster on which all attacks take place: the generated manifests, nodes with things of others on them, and tokens.
+//! The cluster on which all attacks take place: the generated manifests, nodes with things of others on them,
+//! and tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

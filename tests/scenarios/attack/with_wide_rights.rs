@@ -12,7 +12,8 @@ pub(super) fn cases(n1: &Value, n2: &Value) -> Vec<Case> {
     [POD, SIBLING].into_iter().flat_map(|who| cases_of(who, n1, n2)).collect()
 }
 
-/// The way to the kubelet: tried only when all else is refused, since an API server that let it pass would dial the node.
+/// The way to the kubelet: tried only when all else is refused, since an API server that let it pass would
+/// dial the node.
 pub(super) fn proxied() -> Vec<Case> {
     let rows = [
         ("reading through the API server's proxy", "GET", "pods"),

@@ -117,7 +117,8 @@ async fn doctor_as(cluster: &Cluster, kubeconfig: &Path) -> Result<Seen> {
     Ok(Seen { code, checks })
 }
 
-/// Runs it until exactly these verdicts are not PASS, since the API server takes a moment to hear of a changed policy.
+/// Runs it until exactly these verdicts are not PASS, since the API server takes a moment to hear of a
+/// changed policy.
 async fn wait_for(cluster: &Cluster, expected: &[(&str, &str)]) -> Result<Seen> {
     wait_for_finding(cluster, expected, "").await
 }

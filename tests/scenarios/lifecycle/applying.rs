@@ -1,5 +1,5 @@
-//! The generated files and the real kubectl: nothing to warn of, and nothing to change the second time, whoever
-//! applies it.
+//! The generated files and the real kubectl: nothing to warn of, and nothing to change the second time,
+//! whoever applies it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +41,8 @@ async fn kubectl_applies_the_generated_files_without_a_warning_and_only_once() -
         let warnings: Vec<_> =
             said.stderr.lines().filter(|line| !line.contains(ORDER_IS_SET_TWICE)).collect();
         ensure!(warnings.is_empty(), "{warnings:?}");
-        // The first time after client-side apply it takes over what kubectl has, and then there is nothing to do for anybody.
+        // The first time after client-side apply it takes over what kubectl has, and then there is nothing to
+        // do for anybody.
         let server_side = format!("kubectl apply --server-side -f {files}");
         ensure_silent(&kubectl, &server_side).await?;
         let first = versions(&kubectl, &folder).await?;

@@ -1,4 +1,5 @@
-//! Two DaemonSets that want different values of one label: the policy is that of the one that was applied last.
+//! Two DaemonSets that want different values of one label: the policy is that of the one that was applied
+//! last.
 
 use anyhow::Result;
 use node_annotator_deploy::Manifests;

@@ -1,4 +1,5 @@
-//! Nodes without room, on the real scheduler: what waits, what does not have to, and what an operator can choose.
+//! Nodes without room, on the real scheduler: what waits, what does not have to, and what an operator can
+//! choose.
 
 use std::fs;
 

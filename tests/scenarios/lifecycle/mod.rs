@@ -36,7 +36,8 @@ fn of_generation(generation: &str, settings: Settings) -> Settings {
     Settings { mark, ..settings }
 }
 
-/// Waits until DaemonSets want no pod and have none, and checks that each node has started as many as it must have.
+/// Waits until DaemonSets want no pod and have none, and checks that each node has started as many as it must
+/// have.
 async fn ensure_starts(cluster: &Cluster, daemon_sets: &[String], nodes: &[(&str, usize)]) -> Result<()> {
     wait_until_gone(cluster, daemon_sets).await?;
     for (node, expected) in nodes {

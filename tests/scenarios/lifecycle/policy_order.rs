@@ -1,4 +1,5 @@
-//! Upgrade and rollback, in the orders that one apply does not have: the policy behind the DaemonSets, and before them.
+//! Upgrade and rollback, in the orders that one apply does not have: the policy behind the DaemonSets, and
+//! before them.
 
 use anyhow::{Result, anyhow, ensure};
 use node_annotator_deploy::{Manifests, Object, Settings};

@@ -42,7 +42,8 @@ async fn another_generation_runs_every_node_once_more_and_going_back_does_too() 
 
     let lingering = ["n1", "n2"];
     for (round, (generation, settings)) in [("2", &second), ("1", &first)].into_iter().enumerate() {
-        // Pods of the old generation linger on two nodes, as they would if nobody took them away; the third one is done.
+        // Pods of the old generation linger on two nodes, as they would if nobody took them away; the third
+        // one is done.
         stuck.store(true, Ordering::Relaxed);
         for node in lingering {
             cluster.label_node(node, &key("kernel"), None).await?;
@@ -56,7 +57,8 @@ async fn another_generation_runs_every_node_once_more_and_going_back_does_too() 
         install(&cluster, settings).await?;
         wait_for_all(&cluster, generation).await?;
         ensure_starts(&cluster, &sets, &starts_after(round)).await?;
-        // Each takes its whole grace period to end: if one had to wait for another, that one would be gone before it is asked.
+        // Each takes its whole grace period to end: if one had to wait for another, that one would be gone
+        // before it is asked.
         let mut events = cluster.events().since(before);
         events.retain(|event| lingering.contains(&event.node.as_str()));
         let first_gone = events.iter().position(|event| event.what == What::Removed).expect("pods went");

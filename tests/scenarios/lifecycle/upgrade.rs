@@ -121,7 +121,8 @@ async fn an_upgrade_runs_what_changed_once_on_every_node_and_going_back_runs_not
 
 #[tokio::test]
 async fn what_is_left_over_of_another_layout_and_an_older_version_fights_nobody() -> Result<()> {
-    // With the policy the left-over is refused where it would write the older value; without it, it writes it.
+    // With the policy the left-over is refused where it would write the older value; without it, it writes
+    // it.
     for policy in [PolicyMode::Enforced, PolicyMode::Omitted] {
         let cluster = start().await?;
         let kubectl = Kubectl::of(&cluster).await?;

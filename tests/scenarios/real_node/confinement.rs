@@ -176,7 +176,8 @@ fn token_file(world: &World, pod: &Pod) -> Result<PathBuf> {
     let uid = pod.uid().context("no uid")?;
     let volumes = format!("/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~projected");
     let volume = fs::read_dir(world.node.path(volumes)?)?.next().context("no projected volume")??;
-    // Links in a folder to which all may write are not followed on every machine (`fs.protected_symlinks`): past them.
+    // Links in a folder to which all may write are not followed on every machine (`fs.protected_symlinks`):
+    // past them.
     let files = fs::read_dir(volume.path())?.flatten().find(|it| it.file_type().is_ok_and(|it| it.is_dir()));
     Ok(files.context("an empty volume")?.path().join("token"))
 }

@@ -17,7 +17,8 @@ const RUNS: usize = 20;
 /// Of each that ours is compared with; they take ten times as long.
 const RUNS_OF_OTHERS: usize = 5;
 
-/// Ours ends at once, a container that ignores SIGTERM with its grace period, and one that sleeps for 10 s when it slept.
+/// Ours ends at once, a container that ignores SIGTERM with its grace period, and one that sleeps for 10 s
+/// when it slept.
 pub(crate) async fn sigterm_ends_a_lingering_container_at_once(world: &mut World) -> Result<()> {
     world.install(&settings("kernel")?).await?;
     let mut ours = Vec::new();
@@ -49,8 +50,9 @@ pub(crate) async fn sigterm_ends_a_lingering_container_at_once(world: &mut World
     let mut slept = try_join_all(slept).await?;
     print("sleeping for 10 s, then exiting", &mut slept);
 
-    // The kubelet looks at containers once a second: that, and not the container, makes the difference between runs.
-    // On a busy machine all of them take longer: they are held against each other, and against the grace period alone.
+    // The kubelet looks at containers once a second: that, and not the container, makes the difference
+    // between runs. On a busy machine all of them take longer: they are held against each other, and against
+    // the grace period alone.
     let ours = ours[RUNS / 2];
     ensure!(deaf[0] > Duration::from_secs(5), "{deaf:?}");
     ensure!(ours * 2 < deaf[0], "{ours:?} and {deaf:?}");

@@ -1,4 +1,5 @@
-//! A collector that fails on a real node: who waits, who tells, who repairs, and what is left once it is given up.
+//! A collector that fails on a real node: who waits, who tells, who repairs, and what is left once it is
+//! given up.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};

@@ -1,7 +1,7 @@
 //! Scenarios on a real node: kubelet, containerd, runc, and the container image of the product.
 //!
-//! One node serves all of them, one after the other. Where there can be no real node, the reason is printed, and nothing is
-//! tested. Arguments that are no flags select scenarios by a part of their names.
+//! One node serves all of them, one after the other. Where there can be no real node, the reason is printed,
+//! and nothing is tested. Arguments that are no flags select scenarios by a part of their names.
 
 mod confinement;
 mod ending;

@@ -1,4 +1,5 @@
-//! API server and metadata service given by name, to a static binary without the libraries that usually look names up.
+//! API server and metadata service given by name, to a static binary without the libraries that usually look
+//! names up.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -18,7 +19,8 @@ const API: &str = "kubernetes.default.svc";
 const METADATA: &str = "metadata.example";
 const PORT: u16 = 8001;
 
-/// By DNS, as /etc/resolv.conf of the pod says. There is neither /etc/nsswitch.conf nor a library in the image.
+/// By DNS, as /etc/resolv.conf of the pod says. There is neither /etc/nsswitch.conf nor a library in the
+/// image.
 pub(crate) async fn a_pod_finds_api_server_and_metadata_service_by_name(world: &mut World) -> Result<()> {
     let metadata = MetadataServer::start(Answer::droplet("10.17.0.9")).await?;
     world.node.forward(PORT, metadata.address())?;
@@ -34,8 +36,9 @@ pub(crate) async fn a_pod_finds_api_server_and_metadata_service_by_name(world: &
     Ok(())
 }
 
-/// In a root with nothing but the binary, a kubeconfig, the random devices, and the two files of /etc that a kubelet writes:
-/// the API server is named in one of them, the metadata service by the name server that the other names.
+/// In a root with nothing but the binary, a kubeconfig, the random devices, and the two files of /etc that a
+/// kubelet writes: the API server is named in one of them, the metadata service by the name server that the
+/// other names.
 pub(crate) async fn an_empty_root_suffices_to_find_names(world: &mut World) -> Result<()> {
     const API: &str = "kubernetes.default";
     let metadata = MetadataServer::start(Answer::droplet("10.17.0.10")).await?;

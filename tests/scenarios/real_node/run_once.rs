@@ -12,12 +12,14 @@ use xtask_workspace::static_binary;
 
 use crate::world::{COLLECTORS, NAMESPACE, NODE, Watcher, World, key, restarts, settings};
 
-/// From the PATCH until the pod object is gone, at most; the times are printed. The container ends within milliseconds of its
-/// SIGTERM, and the kubelet looks at containers once a second. Without a handler it would be the grace period of 5 s and more, on
-/// a busy machine it is longer than on an idle one, and without the label it would be for ever.
+/// From the PATCH until the pod object is gone, at most; the times are printed. The container ends within
+/// milliseconds of its SIGTERM, and the kubelet looks at containers once a second. Without a handler it would
+/// be the grace period of 5 s and more, on a busy machine it is longer than on an idle one, and without the
+/// label it would be for ever.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 
-/// A `DaemonSet` that brings its pod back does it at once; a kubelet that restarts a container does it after 10 s at most.
+/// A `DaemonSet` that brings its pod back does it at once; a kubelet that restarts a container does it after
+/// 10 s at most.
 const QUIET: Duration = Duration::from_mins(1);
 
 pub(crate) async fn every_pod_is_gone_after_its_patch(world: &mut World) -> Result<()> {
@@ -74,7 +76,8 @@ async fn facts(world: &World) -> Result<BTreeMap<String, String>> {
 /// What a run on the machine itself would write, outside of every container.
 async fn printed_by_the_binary(world: &World) -> Result<BTreeMap<String, String>> {
     let program = tokio::task::spawn_blocking(static_binary::build).await??;
-    // The machine may have a metadata service; the node has none. What only the network tells is not compared.
+    // The machine may have a metadata service; the node has none. What only the network tells is not
+    // compared.
     let local: Vec<_> = COLLECTORS.into_iter().filter(|name| *name != "digital-ocean-anchor-ip").collect();
     let output = tokio::process::Command::new(program)
         .args(["--dry-run", "--output=json", "--collectors"])

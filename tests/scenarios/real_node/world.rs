@@ -77,8 +77,9 @@ impl World {
         Ok(())
     }
 
-    /// Starts a pod from the template of a generated `DaemonSet`, with everything that the manifests put around it but the
-    /// `DaemonSet`: nobody takes the pod away, so that it lingers. Returns when it has written the node.
+    /// Starts a pod from the template of a generated `DaemonSet`, with everything that the manifests put
+    /// around it but the `DaemonSet`: nobody takes the pod away, so that it lingers. Returns when it has
+    /// written the node.
     pub(crate) async fn lingering_pod(&self, settings: &Settings) -> Result<Pod> {
         self.lingering_pod_with(settings, |_| {}).await
     }
@@ -122,7 +123,8 @@ impl World {
         self.cluster().node(NODE).await
     }
 
-    /// What was stored of our requests. Where a policy has just changed, a run may be refused at first, and tries again.
+    /// What was stored of our requests. Where a policy has just changed, a run may be refused at first, and
+    /// tries again.
     pub(crate) async fn stored(&self) -> Result<Vec<Request>> {
         let mut requests = self.cluster().annotator_requests().await?;
         requests.retain(|request| request.code() == 200);
@@ -148,7 +150,8 @@ impl World {
         Api::namespaced(self.cluster().client(), NAMESPACE)
     }
 
-    /// From a PATCH of ours to the kubelet's last word about a pod, which takes the object away; by the server's clock.
+    /// From a PATCH of ours to the kubelet's last word about a pod, which takes the object away; by the
+    /// server's clock.
     pub(crate) async fn time_until_gone(&self, patch: &Request, pod: &str) -> Result<Duration> {
         let deleted = wait::until("the kubelet to delete the pod", async || {
             let requests = self.cluster().audit().requests(|request| {

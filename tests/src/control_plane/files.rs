@@ -29,7 +29,8 @@ rules:
 - level: Metadata
 ";
 
-/// Everybody who talks to the API server with a fixed token. All may do everything: their names tell them apart.
+/// Everybody who talks to the API server with a fixed token. All may do everything: their names tell them
+/// apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum User {
     Admin,
@@ -96,7 +97,8 @@ impl Files {
         self.path(user.file_name())
     }
 
-    /// The API server signs its own certificate when it starts for the first time; its file holds the authority as well.
+    /// The API server signs its own certificate when it starts for the first time; its file holds the
+    /// authority as well.
     pub(super) fn certificate_authority(&self) -> PathBuf {
         self.path(CERTIFICATES).join("apiserver.crt")
     }

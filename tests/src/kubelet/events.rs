@@ -1,4 +1,5 @@
-//! What happened to containers, in order: for assertions such as "none was restarted", and for telling people.
+//! What happened to containers, in order: for assertions such as "none was restarted", and for telling
+//! people.
 
 use std::sync::{Mutex, PoisonError};
 

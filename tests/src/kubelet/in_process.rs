@@ -25,7 +25,8 @@ impl Runtime for InProcess {
 }
 
 impl InProcess {
-    /// Starts a container of a binary that has these collectors: another version of ours, or that of somebody else.
+    /// Starts a container of a binary that has these collectors: another version of ours, or that of somebody
+    /// else.
     pub fn start_of(self, registry: &Registry, spec: &ContainerSpec) -> Result<Running> {
         let arguments = spec.command.iter().skip(1).map(OsString::from);
         let environment = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -52,7 +53,8 @@ impl InProcess {
     }
 }
 
-/// The variables that a container has for options with a value. Those of this process are not the container's.
+/// The variables that a container has for options with a value. Those of this process are not the
+/// container's.
 fn as_options(environment: &[(String, String)]) -> impl Iterator<Item = OsString> {
     environment.iter().filter_map(|(name, value)| {
         let flag = match name.as_str() {

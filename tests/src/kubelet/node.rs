@@ -132,7 +132,8 @@ impl Kubelet {
         created.with_context(|| format!("cannot register node `{name}`"))
     }
 
-    /// Takes a node away, as when a machine is deleted: its containers are killed, its Node and its pods are removed.
+    /// Takes a node away, as when a machine is deleted: its containers are killed, its Node and its pods are
+    /// removed.
     pub async fn delete_node(&self, name: &str) -> Result<()> {
         locked(&self.shared.nodes).remove(name);
         let deleted = self.nodes().delete(name, &DeleteParams::default()).await;

@@ -104,7 +104,8 @@ impl Simulated {
         self.record_removal();
     }
 
-    /// Fetches a token and writes a kubeconfig around it, as often as it takes; `None` when the pod wants no token.
+    /// Fetches a token and writes a kubeconfig around it, as often as it takes; `None` when the pod wants no
+    /// token.
     async fn prepare(&self) -> Option<PathBuf> {
         let spec = self.pod.spec.as_ref()?;
         let mut mounts =

@@ -25,8 +25,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs processes in a group; `entrypoint` is what a container without a command runs (by default, the binary under
-    /// test).
+    /// Runs processes in a group; `entrypoint` is what a container without a command runs (by default, the
+    /// binary under test).
     pub fn new(group: i32, entrypoint: Option<PathBuf>) -> Self {
         Self { group, entrypoint }
     }

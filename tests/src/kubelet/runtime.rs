@@ -24,7 +24,8 @@ pub struct ContainerSpec {
     pub restart: u32,
     /// Program and arguments, variables expanded. The program is empty when the pod leaves it to the image.
     pub command: Vec<String>,
-    /// The pod's variables, then the simulator's, then the node's. When one is there twice, the last one holds.
+    /// The pod's variables, then the simulator's, then the node's. When one is there twice, the last one
+    /// holds.
     pub env: Vec<(String, String)>,
     /// Where it runs.
     pub working_directory: PathBuf,

@@ -14,13 +14,14 @@ use crate::ports::random;
 /// What a kubelet wants to limit.
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// The processes of a node that are in no pod; with version 2 a cgroup with processes can have no children with limits.
+/// The processes of a node that are in no pod; with version 2 a cgroup with processes can have no children
+/// with limits.
 const SYSTEM: &str = "system";
 
 const PROCESSES: &str = "cgroup.procs";
 
-/// Remembers, as an empty cgroup at the top, which controllers a node switched on there: whichever node is the last switches them
-/// off. Their names follow, each after a dot.
+/// Remembers, as an empty cgroup at the top, which controllers a node switched on there: whichever node is
+/// the last switches them off. Their names follow, each after a dot.
 const SWITCHED_ON: &str = "switched-on-for-node-annotator";
 
 /// Of the cgroups of nodes.
@@ -103,7 +104,8 @@ impl Cgroups {
                 Ok(cgroups)
             }
             Version::Two => {
-                // Ours has processes in it; that at the top is the only one that may have both processes and limits.
+                // Ours has processes in it; that at the top is the only one that may have both processes and
+                // limits.
                 let [Hierarchy { mount, .. }] = &hierarchies[..] else {
                     bail!("no cgroup hierarchy is mounted")
                 };

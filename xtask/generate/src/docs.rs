@@ -1,5 +1,5 @@
-//! `cargo xtask gen-docs`: the catalogue of collectors and README's table from the registry, and the command line
-//! reference from clap.
+//! `cargo xtask gen-docs`: the catalogue of collectors and README's table from the registry, and the command
+//! line reference from clap.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -26,9 +26,9 @@ enum Task {
     GenManifests(manifests::Options),
     /// Write a container image as an OCI archive: of this checkout, or of another static binary
     ///
-    /// By default the image holds the `node-annotator` binary of this checkout. With --program it holds another one: a
-    /// static executable for Linux, that is one without a dynamic loader, since there is no other file in the image. To
-    /// build one:
+    /// By default the image holds the `node-annotator` binary of this checkout. With --program it holds
+    /// another one: a static executable for Linux, that is one without a dynamic loader, since there is no
+    /// other file in the image. To build one:
     ///
     /// RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu
     Image(image::Options),

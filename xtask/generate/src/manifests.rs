@@ -1,4 +1,5 @@
-//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes` and `deploy/per-collector`, from the registry.
+//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes` and `deploy/per-collector`, from the
+//! registry.
 
 use anyhow::{Result, bail};
 use clap::Args;

@@ -1,4 +1,5 @@
-//! `cargo xtask record-machine`: what the collectors look at on a machine, as a small root file system for the tests.
+//! `cargo xtask record-machine`: what the collectors look at on a machine, as a small root file system for
+//! the tests.
 
 mod identifiers;
 

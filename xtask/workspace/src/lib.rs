@@ -44,8 +44,8 @@ pub fn cargo() -> Command {
 
 /// Cargo in the folder of the caller, as from a shell.
 ///
-/// `cargo run` and `cargo test` tell the program that they start about its package. That is taken out of the environment: build
-/// scripts look at it, and would compile everything again each time.
+/// `cargo run` and `cargo test` tell the program that they start about its package. That is taken out of the
+/// environment: build scripts look at it, and would compile everything again each time.
 pub fn cargo_here() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
@@ -57,7 +57,8 @@ pub fn cargo_here() -> Command {
     cargo
 }
 
-/// The target folder of the running executable; that of the checkout when the executable was moved out of one.
+/// The target folder of the running executable; that of the checkout when the executable was moved out of
+/// one.
 pub fn target_folder() -> PathBuf {
     let executable = env::current_exe().unwrap_or_default();
     executable

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{cargo, root, target_folder};
 
-/// Builds the static release binary, with the floor that the bench holds it against beside it, and returns its path.
+/// Builds the static release binary, with the floor that the bench holds it against beside it, and returns
+/// its path.
 ///
 /// Cargo shows its progress on stderr, and does nothing when it is built.
 pub fn build() -> Result<PathBuf> {
@@ -33,14 +34,15 @@ pub fn build_engine() -> Result<PathBuf> {
     compile(&["--package", "node-annotator-engine"], "node-annotator-engine")
 }
 
-/// In a target folder of its own: other flags would make every other build start anew. The checkout's place and the user's
-/// home are not in the binary, so that the same sources give the same bytes wherever they lie.
+/// In a target folder of its own: other flags would make every other build start anew. The checkout's place
+/// and the user's home are not in the binary, so that the same sources give the same bytes wherever they lie.
 fn compile(arguments: &[&str], binary: &str) -> Result<PathBuf> {
     let triple = host_triple()?;
     let folder = target_folder().join("static");
     let mut flags = vec![
         OsString::from("-Ctarget-feature=+crt-static"),
-        // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead of 390.
+        // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead
+        // of 390.
         OsString::from("-Clink-arg=-Wl,-z,pack-relative-relocs"),
     ];
     let cargo_home = env::var_os("CARGO_HOME")

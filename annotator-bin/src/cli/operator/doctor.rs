@@ -66,7 +66,8 @@ impl DoctorCommand {
     }
 }
 
-/// On a thread of its own, since a kubeconfig or a credential plugin that hangs stops the timers of the runtime.
+/// On a thread of its own, since a kubeconfig or a credential plugin that hangs stops the timers of the
+/// runtime.
 fn in_time(
     settings: &Settings,
     kubeconfig: Option<PathBuf>,

@@ -26,7 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long an answer in flight is awaited once a stop was asked for.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Whether a refusal that lasts may still be early: rights and policies take seconds to reach every API server.
+/// Whether a refusal that lasts may still be early: rights and policies take seconds to reach every API
+/// server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// It ends the run: somebody waits for the answer.
@@ -52,11 +53,11 @@ pub struct Published {
 
 /// Writes the plan on the Node.
 ///
-/// Connection failures, 409, 429, 5xx and a change that our policy finds too soon are tried again with growing,
-/// jittered pauses until `deadline`; a `Retry-After` is respected. With `patience` so are a 403 and other
-/// refusals by our policy, since an installation may be spreading. Everything else ends the tries, since another
-/// one would get the same answer. When a stop is asked for, no request is started any more, and an answer in flight is awaited for a short
-/// time.
+/// Connection failures, 409, 429, 5xx and a change that our policy finds too soon are tried again with
+/// growing, jittered pauses until `deadline`; a `Retry-After` is respected. With `patience` so are a 403 and
+/// other refusals by our policy, since an installation may be spreading. Everything else ends the tries,
+/// since another one would get the same answer. When a stop is asked for, no request is started any more, and
+/// an answer in flight is awaited for a short time.
 pub async fn publish(
     client: Client,
     node: &str,

@@ -1,4 +1,5 @@
-//! Which collectors have failed on which nodes, by what the nodes themselves tell: a pod that tries again is ready.
+//! Which collectors have failed on which nodes, by what the nodes themselves tell: a pod that tries again is
+//! ready.
 
 use std::collections::BTreeMap;
 

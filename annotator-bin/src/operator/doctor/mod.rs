@@ -72,8 +72,8 @@ impl Settings {
         format!("apply again, with the flags it was installed with: {}", self.manifests_command(None))
     }
 
-    /// The same, for when the policy is not in force: a right is in force at once, and a policy up to a second
-    /// after it was stored.
+    /// The same, for when the policy is not in force: a right is in force at once, and a policy up to a
+    /// second after it was stored.
     fn repair_command(&self) -> String {
         format!(
             "until then a stolen token may change every node: first take the right away, kubectl delete clusterrolebinding {}, then {}",

@@ -21,8 +21,8 @@ const OPEN: &str = "it lets pass what it cannot evaluate: failurePolicy is not F
 
 /// Whether the policy is as generated for what it says of itself, and for the namespaces that there are.
 ///
-/// Any difference is a failure: dry runs prove no more than what is refused to dry runs. The policy of another
-/// version cannot be generated here, and is a warning.
+/// Any difference is a failure: dry runs prove no more than what is refused to dry runs. The policy of
+/// another version cannot be generated here, and is a warning.
 pub(super) fn conclude(
     found: Option<&ValidatingAdmissionPolicy>,
     classes: &[PrivilegeClass],

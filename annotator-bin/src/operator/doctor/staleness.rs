@@ -12,7 +12,8 @@ use super::check::Conclusion;
 /// How many nodes are named.
 const NAMED: usize = 5;
 
-/// Holds what the Nodes carry against what Kubernetes knows of them. What does not tell is unknown, and never stale.
+/// Holds what the Nodes carry against what Kubernetes knows of them. What does not tell is unknown, and never
+/// stale.
 pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
     let stale: Vec<_> = nodes.iter().filter_map(|node| Stale::find(node, scope)).collect();
     if stale.is_empty() {

@@ -1,7 +1,7 @@
 //! `machine-image`: the image that a node was made from, as Amazon Linux records it in `/etc/image-id`.
 //!
-//! The `/etc` of a pod is that of its container. So the file is declared, as one that a node may not have: then the directory
-//! above it is mounted, which every node has, and the pod starts everywhere.
+//! The `/etc` of a pod is that of its container. So the file is declared, as one that a node may not have:
+//! then the directory above it is mounted, which every node has, and the pod starts everywhere.
 
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostPath, Kind, Need, Stability,

@@ -5,7 +5,8 @@ use std::fmt;
 /// A UUID that the kernel picks at random when it starts; Kubernetes has it as `status.nodeInfo.bootID`.
 pub(super) const PATH: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The beginning of a node's boot id: enough to tell two boots of a node apart, and too little to know the node by.
+/// The beginning of a node's boot id: enough to tell two boots of a node apart, and too little to know the
+/// node by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootId(String);
 

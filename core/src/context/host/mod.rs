@@ -234,7 +234,8 @@ impl HostRoot {
         self.uname.clone().filter(|_| is_nodes)
     }
 
-    /// The boot that the node is in. `None` where it cannot be told: in a sandbox, whatever is trusted, it would be the sandbox's.
+    /// The boot that the node is in. `None` where it cannot be told: in a sandbox, whatever is trusted, it
+    /// would be the sandbox's.
     pub fn boot_id(&self) -> Option<BootId> {
         if self.sandbox().evidence(boot::PATH).is_some() {
             return None;

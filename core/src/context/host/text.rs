@@ -23,7 +23,8 @@ pub struct HostText {
 }
 
 impl HostText {
-    /// Whether the file goes on behind the end of the text: then its last part is not to be taken for a whole one.
+    /// Whether the file goes on behind the end of the text: then its last part is not to be taken for a whole
+    /// one.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }

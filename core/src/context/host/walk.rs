@@ -1,7 +1,7 @@
 //! Finding a path below the root, whatever links are on the way.
 //!
-//! Each directory is opened from the one before it, and links are followed by hand, so that none leads out of the root. The
-//! system call that does the same, `openat2`, is missing in sandboxes and before Linux 5.6.
+//! Each directory is opened from the one before it, and links are followed by hand, so that none leads out of
+//! the root. The system call that does the same, `openat2`, is missing in sandboxes and before Linux 5.6.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +15,8 @@ use super::error::Failure;
 /// More than this many links on the way are a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Directories that are empty where nothing is mounted on them: then what would be below is not visible, and not absent.
+/// Directories that are empty where nothing is mounted on them: then what would be below is not visible, and
+/// not absent.
 const MOUNT_POINTS: [&str; 12] = [
     "/proc",
     "/sys",

@@ -1,4 +1,5 @@
-//! The limits that hold on every machine: of the whole, of the engine, and an allowance for each collector and fact.
+//! The limits that hold on every machine: of the whole, of the engine, and an allowance for each collector
+//! and fact.
 //!
 //! A new collector comes with its allowance, so that whoever adds one answers for that one alone.
 
@@ -13,12 +14,14 @@ pub(super) const RESIDENT_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 pub(super) const BINARY_BYTES: f64 = 8.5e6;
 /// The same without what only an operator runs: what a node needs.
 pub(super) const NODE_WING_BYTES: f64 = 7.0e6;
-/// The same as the first, without collectors. What an operator runs grows, what runs on a node has a budget of its own.
+/// The same as the first, without collectors. What an operator runs grows, what runs on a node has a budget
+/// of its own.
 pub(super) const ENGINE_BYTES: f64 = 8.1e6;
 /// The image, compressed.
 pub(super) const IMAGE_BYTES: f64 = 4.0e6;
 
-/// What a run sends that finds nothing: handshake, token, a done label, and what deletes the facts of one collector.
+/// What a run sends that finds nothing: handshake, token, a done label, and what deletes the facts of one
+/// collector.
 pub(super) const EMPTY_RUN_BYTES: f64 = 2200.0;
 
 /// Some collectors, counted.
@@ -41,7 +44,8 @@ impl Count {
         self.allowance(30_000.0, 2_500.0)
     }
 
-    /// What a run of these may send. A collector has its label, and beside its facts an error, a boot and a day.
+    /// What a run of these may send. A collector has its label, and beside its facts an error, a boot and a
+    /// day.
     pub(super) fn sent_bytes(self) -> f64 {
         EMPTY_RUN_BYTES + self.allowance(100.0, 45.0)
     }

@@ -1,5 +1,5 @@
-//! A fleet that keeps failing: Droplets whose metadata service nobody reaches, with runs that try again inside the process,
-//! and with runs that end and are started again by the kubelet.
+//! A fleet that keeps failing: Droplets whose metadata service nobody reaches, with runs that try again
+//! inside the process, and with runs that end and are started again by the kubelet.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Nobody listens there.
 const UNREACHABLE: &str = "http://127.0.0.1:1/metadata/v1.json";
 
-/// Requests in each of the first minutes, of two fleets in two clusters at the same time; then what is left once all have
-/// given up.
+/// Requests in each of the first minutes, of two fleets in two clusters at the same time; then what is left
+/// once all have given up.
 pub(super) async fn measure(figures: &mut Figures, nodes: usize, minutes: u32) -> Result<()> {
     let (restarted, staying) =
         tokio::try_join!(measure_restarted(nodes, minutes), measure_staying(nodes, minutes))?;

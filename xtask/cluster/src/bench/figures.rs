@@ -50,7 +50,8 @@ impl Figure {
         Self { floor: floor.filter(|floor| *floor > 0.0), ..self }
     }
 
-    /// Fails the bench when it is more. Never for a time: those depend on the machine and on what else it does.
+    /// Fails the bench when it is more. Never for a time: those depend on the machine and on what else it
+    /// does.
     pub(super) fn at_most(self, limit: f64) -> Self {
         Self { limit: Some(limit), ..self }
     }

@@ -1,4 +1,5 @@
-//! Fleets of simulated nodes on a real control plane: what it costs until all are done, and what it costs afterwards.
+//! Fleets of simulated nodes on a real control plane: what it costs until all are done, and what it costs
+//! afterwards.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

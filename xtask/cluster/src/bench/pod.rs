@@ -35,7 +35,8 @@ pub(super) struct Started {
     pub(super) token: PathBuf,
 }
 
-/// Installs everything but the DaemonSet, and puts one pod of it on a node: unlike the DaemonSet's, nobody takes it away.
+/// Installs everything but the DaemonSet, and puts one pod of it on a node: unlike the DaemonSet's, nobody
+/// takes it away.
 pub(super) async fn start(
     cluster: &Cluster,
     recorder: &Recorder,

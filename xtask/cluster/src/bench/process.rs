@@ -103,7 +103,8 @@ impl Program {
         Ok(peak)
     }
 
-    /// The instructions of one run in user space: from the processor's counters, else simulated; `None` where neither works.
+    /// The instructions of one run in user space: from the processor's counters, else simulated; `None` where
+    /// neither works.
     pub(super) fn instructions(&self) -> Option<f64> {
         let said = |name: &str, before: &[&str]| {
             let output = self.command_of(&on_path(name)?, before).output().ok()?;

@@ -46,7 +46,8 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, rounds: Option
 
     let direct = ours(binary, &started, &started.kubeconfig);
     let relayed = ours(binary, &started, &through_relay);
-    // The first run is the one that changes the Node; all others find it as it is, and so does everything beside them.
+    // The first run is the one that changes the Node; all others find it as it is, and so does everything
+    // beside them.
     tokio::task::block_in_place(|| relayed.run())?;
     let request = Request {
         node: NODE,

@@ -29,7 +29,8 @@ const CONNECTIONS: usize = 8;
 /// How often another client reads.
 const TICK: Duration = Duration::from_millis(50);
 const PATCHES: usize = 200;
-/// Managers that are forged, and what each claims: more is too much for the API server, which then drops the record.
+/// Managers that are forged, and what each claims: more is too much for the API server, which then drops the
+/// record.
 const FORGED: usize = 60;
 const CLAIMS: usize = 70;
 const LARGE: &str = "example.com/large";

@@ -63,7 +63,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Builds the binary that simulated kubelets start, as it is in the checkout now.
 ///
-/// Together with xtask itself: alone it would get other features, and its dependencies would be compiled once more.
+/// Together with xtask itself: alone it would get other features, and its dependencies would be compiled once
+/// more.
 fn build_binary() -> Result<()> {
     let mut cargo = xtask_workspace::cargo();
     cargo.args(["build", "--package", "xtask", "--package", "node-annotator", "--bins"]);

@@ -1,4 +1,5 @@
-//! Where the demo plays: a control plane, and this machine as a node of it, a real one where that is possible.
+//! Where the demo plays: a control plane, and this machine as a node of it, a real one where that is
+//! possible.
 
 use std::fs;
 
@@ -54,7 +55,8 @@ impl std::fmt::Display for Kubelet {
     }
 }
 
-/// A cluster with one node. Everything that belongs to it ends when it is dropped, and when this process ends.
+/// A cluster with one node. Everything that belongs to it ends when it is dropped, and when this process
+/// ends.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// With a real node.

@@ -1,4 +1,5 @@
-//! What tells one machine or person from all others, replaced: the same by the same, so that what belongs together still does.
+//! What tells one machine or person from all others, replaced: the same by the same, so that what belongs
+//! together still does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -80,8 +80,8 @@ pub(crate) struct ManifestsCommand {
 
     /// How collectors share DaemonSets
     ///
-    /// After a change of it the DaemonSets of the other layout are left over: the output begins with the command
-    /// that deletes them.
+    /// After a change of it the DaemonSets of the other layout are left over: the output begins with the
+    /// command that deletes them.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_LAYOUT",

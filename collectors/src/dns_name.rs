@@ -39,6 +39,7 @@ pub static DNS_NAME: Collector = Collector::new(
     &[NAME, NAMES],
     Collect::Async(|cx| Box::pin(collect(cx))),
 )
+.not_applicable("where no address of the node has a name that DNS confirms")
 .needs(&[Need::Dns])
 .variables(&[Variable::field(NODE_IPS, "the node's addresses, comma-separated; required", "status.hostIPs")])
 .timeout(Duration::from_secs(10))

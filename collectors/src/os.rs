@@ -89,6 +89,8 @@ pub static OS: Collector = Collector::new(
     ],
     Collect::Blocking(collect),
 )
+.reads(&PATHS)
+.not_applicable("without an os-release file")
 // Every node has `/etc` and `/usr`; `/usr/lib` is missing on some, where the pod would not start.
 .needs(&[
     Need::HostPath(HostPath::optional("/etc", PATHS[0])),

@@ -85,7 +85,8 @@ pub static CPU_MODEL: Collector = Collector::new(
     "Model, instruction set level and topology of the CPUs",
     &[MODEL, VENDOR, FAMILY, MODEL_ID, STEPPING, MICROCODE, ISA_LEVEL, SOCKETS, CORES, THREADS_PER_CORE],
     Collect::Blocking(collect),
-);
+)
+.reads(&[cpuinfo::PATH, "/sys/devices/system/cpu/online", "/sys/devices/system/cpu/cpu*/topology/*"]);
 
 register!(CPU_MODEL);
 

@@ -80,7 +80,8 @@ pub static KERNEL: Collector = Collector::new(
     "Release, build and state of the running kernel",
     &[FULL, MAJOR, MINOR, PATCH, FLAVOR, BUILD, PREEMPTION, TAINTS, CMDLINE, CLOCKSOURCE, BTF],
     Collect::Blocking(collect),
-);
+)
+.reads(&[RELEASE_PATH, VERSION_PATH, TAINTED_PATH, CMDLINE_PATH, CLOCKSOURCE_PATH, BTF_PATH, SYSFS_PATH]);
 
 register!(KERNEL);
 

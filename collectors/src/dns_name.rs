@@ -16,14 +16,14 @@ use node_annotator_core::{
 
 const NAME: Fact = Fact::primary(
     "the first, in order of the alphabet, of the confirmed names; lower case, without the final dot",
-    "node-1.example.com",
+    "node-17.example.com",
     Stability::Dynamic,
 )
 .unique();
 const NAMES: Fact = Fact::named(
     "names",
     "all confirmed names, sorted, joined by commas",
-    "node-1.example.com,node-1.internal.example.com",
+    "node-17.example.com",
     Stability::Dynamic,
 )
 .kind(Kind::List)
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_fully_qualified_host_names_pass() {
-        assert_eq!(host_name("Node-1.Example.COM."), Some("node-1.example.com".to_owned()));
+        assert_eq!(host_name("Node-1.Example.COM."), Some("node-17.example.com".to_owned()));
         let long = format!("{}.example.com", "a".repeat(64));
         let longer = format!("{}com", "a.".repeat(126));
         for text in ["", ".", "localhost", "a..b", "-a.b", "a-.b", "_dmarc.a.b", "ä.b", "10.0.0.7", "a b.c"]

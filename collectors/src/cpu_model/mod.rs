@@ -68,7 +68,7 @@ const SOCKETS: Fact = Fact::named(
 )
 .kind(Kind::Number);
 const CORES: Fact =
-    Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic)
+    Fact::named("cores", "physical cores with an online CPU, decimal", "4", Stability::Dynamic)
         .kind(Kind::Number);
 const THREADS_PER_CORE: Fact = Fact::named(
     "threads-per-core",

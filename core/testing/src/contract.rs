@@ -23,7 +23,7 @@ use crate::sources::Sources;
 /// - no metadata service is asked where there is none;
 /// - no outcome contains [`SECRET`](crate::SECRET);
 ///
-/// and when every declared fact is found on some machine, and what its description says of its sources and of where it does
+/// and when every declared fact has the value of its example on some machine, and what its description says of its sources and of where it does
 /// not apply is what was seen: nothing else is read, each source is, and it is not applicable on some machine, or on none.
 #[derive(Debug)]
 pub struct Contract {
@@ -102,14 +102,22 @@ impl Contract {
                 breaches.extend(breach.map(breaks));
             }
             if let Outcome::Collected(facts) = &trial.entry.outcome {
-                found.extend(facts.iter().map(|(name, _)| name));
+                let values = facts.iter().map(|(name, value)| (collector.fact(name), value.to_owned()));
+                found.extend(values.filter_map(|(fact, value)| Some((fact?.name, value))));
             }
             applies_everywhere &= !matches!(trial.entry.outcome, Outcome::NotApplicable(_));
             outcomes.insert(machine.name.clone(), as_json(&trial));
         }
-        for fact in collector.facts.iter().filter(|fact| !found.contains(&fact.name)) {
+        let may_compare = breaches.is_empty();
+        for fact in collector.facts {
             let name = fact.name.unwrap_or("(primary)");
-            breaches.push(format!("the fact `{name}` is found on no machine"));
+            if !found.iter().any(|(found, _)| *found == fact.name) {
+                breaches.push(format!("the fact `{name}` is found on no machine"));
+            } else if may_compare && !found.contains(&(fact.name, fact.example.to_owned())) {
+                let example = fact.example;
+                breaches
+                    .push(format!("the example `{example}` of the fact `{name}` is its value on no machine"));
+            }
         }
         breaches.extend(sources.breaches());
         match collector.not_applicable {

@@ -19,7 +19,7 @@ const ID: &str = "http://169.254.169.254/id";
 
 type Answer = Result<Collected, CollectError>;
 
-const WORD: Fact = Fact::primary("a word", "word", Stability::PerBoot);
+const WORD: Fact = Fact::primary("a word", "rack", Stability::PerBoot);
 const COUNT: Fact = Fact::named("count", "a number", "1", Stability::PerBoot).kind(Kind::Number);
 
 const fn blocking(collect: fn(&Context) -> Answer) -> Collector {
@@ -46,7 +46,7 @@ fn fixtures() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in [
         ("both/sys/word", "rack"),
-        ("both/sys/count", "12"),
+        ("both/sys/count", "1"),
         ("one/sys/word", "shelf"),
         ("cloud/sys/word", "cloud"),
         ("cloud.metadata/id", "i-1"),
@@ -77,7 +77,7 @@ fn a_sound_collector_breaks_nothing_and_its_outcomes_are_by_machine() {
     let outcomes = Contract::new(folder.path()).check(&SOUND);
     let names: Vec<_> = outcomes.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["both", "cloud", "nothing-to-see", "one"]);
-    let both = serde_json::json!({"outcome": "collected", "facts": {"rack": "rack", "rack.count": "12"}});
+    let both = serde_json::json!({"outcome": "collected", "facts": {"rack": "rack", "rack.count": "1"}});
     assert_eq!(outcomes["both"], both);
     assert_eq!(outcomes["nothing-to-see"]["outcome"], "failed");
 }
@@ -265,6 +265,12 @@ fn a_fact_that_is_found_nowhere_is_noticed() {
     static RARE: Collector =
         blocking(|cx| Ok(Facts::new(cx.host.read("/sys/word")?.to_string()).into())).reads(&["/sys/word"]);
     assert_eq!(breaches(&RARE), ["the fact `count` is found on no machine"]);
+}
+
+#[test]
+fn an_example_is_a_value_of_some_machine() {
+    static OTHER: Collector = blocking(|cx| Ok(facts(cx)?.with(&COUNT, 42).into()));
+    assert_eq!(breaches(&OTHER), ["the example `1` of the fact `count` is its value on no machine"]);
 }
 
 #[test]

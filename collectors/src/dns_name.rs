@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_fully_qualified_host_names_pass() {
-        assert_eq!(host_name("Node-1.Example.COM."), Some("node-17.example.com".to_owned()));
+        assert_eq!(host_name("Node-1.Example.COM."), Some("node-1.example.com".to_owned()));
         let long = format!("{}.example.com", "a".repeat(64));
         let longer = format!("{}com", "a.".repeat(126));
         for text in ["", ".", "localhost", "a..b", "-a.b", "a-.b", "_dmarc.a.b", "ä.b", "10.0.0.7", "a b.c"]

@@ -31,7 +31,7 @@ impl Service {
     /// A service that answers everything alike.
     pub fn answers(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
-        Self::new(move |_, _| Ok(HttpResponse { status, body: body.clone().into_bytes() }))
+        Self::new(move |_, _| Ok(HttpResponse::new(status, body.clone())))
     }
 
     /// A service that cannot be reached.
@@ -52,7 +52,7 @@ impl Service {
             let inside = !file.split('/').any(|part| part.is_empty() || part == "..");
             let body = inside.then(|| fs::read(folder.join(file)).ok()).flatten();
             let status = if body.is_some() { 200 } else { 404 };
-            Ok(HttpResponse { status, body: body.unwrap_or_default() })
+            Ok(HttpResponse::new(status, body.unwrap_or_default()))
         })
     }
 

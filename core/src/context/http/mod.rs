@@ -1,9 +1,12 @@
 //! The seam to HTTP: small requests to metadata services. The client itself lives with the binary.
 
+mod budget;
+
 use std::error::Error;
 use std::fmt::Debug;
 use std::time::Duration;
 
+pub use self::budget::HttpBudget;
 use crate::BoxFuture;
 
 /// A client for metadata services: no proxy, no redirects, a capped body.
@@ -32,8 +35,24 @@ pub struct HttpRequest {
 impl HttpRequest {
     /// A `GET` with the bounds that suit a link-local service: 1 s to connect, 3 s in all, 256 KiB.
     pub fn get(url: impl Into<String>) -> Self {
+        Self::new(HttpMethod::Get, url)
+    }
+
+    /// A `PUT` without a body, with the same bounds: it asks for a session token.
+    pub fn put(url: impl Into<String>) -> Self {
+        Self::new(HttpMethod::Put, url)
+    }
+
+    /// The same with a further header field.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn new(method: HttpMethod, url: impl Into<String>) -> Self {
         Self {
-            method: HttpMethod::Get,
+            method,
             url: url.into(),
             headers: Vec::new(),
             connect_timeout: Duration::from_secs(1),
@@ -57,8 +76,34 @@ pub enum HttpMethod {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
+    /// The header fields, their names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// An answer without a header field.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// The same with a further header field.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// The first value of a header field, whose name is given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the service says that another try may succeed: it has too much to do, or has failed itself.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.status, 429 | 500..=599)
+    }
 }
 
 impl Debug for HttpResponse {
@@ -110,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_logged_answer_does_not_show_its_body() {
-        let answer = HttpResponse { status: 200, body: b"secret".to_vec() };
+        let answer = HttpResponse::new(200, "secret").with_header("Set-Cookie", "secret");
         assert_eq!(format!("{answer:?}"), "HttpResponse { status: 200, body: 6 bytes }");
     }
 

@@ -3,9 +3,38 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use node_annotator_core::{CollectError, Collected, Context, Variable};
+use serde::Deserialize;
+
+use super::metadata::{Field, Malformed, NumberOrText, Odd, Service, Session};
+
+/// The variable with the address of the document.
+pub(crate) const URL: Variable = Variable::operator(
+    "DIGITAL_OCEAN_METADATA_URL",
+    "http:// address of the metadata document; set, the node is taken for a Droplet whatever its firmware says",
+);
+
+static SERVICE: Service = Service {
+    default_url: "http://169.254.169.254/metadata/v1.json",
+    // More than a document can have: user data and vendor data of 64 KiB each, every byte of them escaped in
+    // JSON.
+    max_body_bytes: 1024 * 1024,
+    ..Service::new("digital-ocean", "DigitalOcean", MACHINE, URL)
+};
+
+pub(crate) const MACHINE: &str = "a Droplet";
+
+/// The facts of a Droplet by its document; on other machines nobody is asked.
+pub(crate) async fn collect(
+    cx: &Context,
+    facts: fn(&Metadata) -> Result<Collected, Malformed>,
+) -> Result<Collected, CollectError> {
+    let decoded = async |session: Session| {
+        let body = session.required("").await?;
+        Metadata::decode(&body).and_then(|metadata| facts(&metadata)).map_err(Service::malformed)
+    };
+    SERVICE.collect(cx, decoded).await
+}
 
 /// The fields that are needed. The document also holds `auth_key`, `user_data`, `vendor_data` and
 /// `public_keys`: as long as no field here names them, they are skipped without being stored.
@@ -63,124 +92,20 @@ struct Assignment {
     ip_address: Field<String>,
 }
 
-/// A number in newer documents, a text in older ones.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum NumberOrText {
-    Number(u64),
-    Text(String),
-}
-
-/// A field of the document. One of another type than the service documents must not make the others
-/// unreadable.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum Field<T> {
-    /// It is not there, or it is empty.
-    #[default]
-    Absent,
-    Told(T),
-    OfOtherType,
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Value::deserialize(deserializer)? {
-            Value::Null => Self::Absent,
-            Value::String(text) if text.trim().is_empty() => Self::Absent,
-            value => T::deserialize(value).map_or(Self::OfOtherType, Self::Told),
-        })
-    }
-}
-
-impl<T> Field<T> {
-    /// The value, or that it is of another type.
-    pub(crate) fn told(self, name: &'static str) -> Result<Option<T>, Odd> {
-        match self {
-            Self::Absent => Ok(None),
-            Self::Told(value) => Ok(Some(value)),
-            Self::OfOtherType => Err(Odd::Type(name)),
-        }
-    }
-}
-
-impl Field<String> {
-    /// The value, read as an address or a number.
-    pub(crate) fn parsed<V: FromStr>(self, name: &'static str) -> Result<Option<V>, Odd> {
-        self.told(name)?.map(|text| text.trim().parse().map_err(|_| Odd::Value(name))).transpose()
-    }
-}
-
-/// What is odd about a field that is left out. Deliberately without its value, which may be anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Odd {
-    Type(&'static str),
-    Value(&'static str),
-}
-
-impl std::error::Error for Odd {}
-
-impl std::fmt::Display for Odd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Type(name) => write!(f, "the document's `{name}` has another type than is documented"),
-            Self::Value(name) => write!(f, "the document's `{name}` is not an address"),
-        }
-    }
-}
-
-/// Why a body is no metadata document. Deliberately without the parser's own words, which quote the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// It ends in the middle.
-    Truncated,
-    /// It is not JSON.
-    Syntax,
-    /// It is JSON of another shape.
-    Shape,
-    /// The anchor address is there, and is not an IPv4 address.
-    Address,
-}
-
-impl std::error::Error for Malformed {}
-
-impl std::fmt::Display for Malformed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "it ends too early",
-            Self::Syntax => "it is not JSON at all",
-            Self::Shape => "its fields are not those of a Droplet",
-            Self::Address => "its anchor address is not an IPv4 address",
-        })
-    }
-}
-
-impl From<serde_json::Error> for Malformed {
-    fn from(error: serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        match error.classify() {
-            Category::Eof => Self::Truncated,
-            Category::Syntax | Category::Io => Self::Syntax,
-            Category::Data => Self::Shape,
-        }
-    }
-}
-
 impl Metadata {
     /// Decodes a body. Some samples wrap the document in a list.
-    pub(super) fn decode(body: &[u8]) -> Result<Self, Malformed> {
+    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let malformed = |error| Malformed::of(&error, MACHINE);
         if body.trim_ascii_start().first() == Some(&b'[') {
-            let list: Vec<Self> = serde_json::from_slice(body)?;
-            return list.into_iter().next().ok_or(Malformed::Shape);
+            let list: Vec<Self> = serde_json::from_slice(body).map_err(malformed)?;
+            return list.into_iter().next().ok_or(Malformed::Shape(MACHINE));
         }
-        Ok(serde_json::from_slice(body)?)
+        serde_json::from_slice(body).map_err(malformed)
     }
 
     /// The number of the Droplet, decimal.
     pub(crate) fn droplet_id(&self) -> Result<Option<String>, Odd> {
-        Ok(self.droplet_id.clone().told("droplet_id")?.map(|id| match id {
-            NumberOrText::Number(number) => number.to_string(),
-            NumberOrText::Text(text) => text.trim().to_owned(),
-        }))
+        self.droplet_id.clone().written("droplet_id")
     }
 
     /// The reserved IPv4 address, while it is assigned to the Droplet. It was called floating before 2022.
@@ -249,8 +174,8 @@ mod tests {
             (r#"{"region":"nyc3","user_data":"sentinel-5f2c"#, Malformed::Truncated),
             ("", Malformed::Truncated),
             ("<html>sentinel-5f2c</html>", Malformed::Syntax),
-            (r#""sentinel-5f2c""#, Malformed::Shape),
-            ("[]", Malformed::Shape),
+            (r#""sentinel-5f2c""#, Malformed::Shape(MACHINE)),
+            ("[]", Malformed::Shape(MACHINE)),
         ] {
             let error = Metadata::decode(body.as_bytes()).unwrap_err();
             assert_eq!(error, malformed, "{body}");

@@ -9,6 +9,7 @@ use node_annotator_core::{
     register,
 };
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Service, Session, is_address, is_name, is_number};
 
 const LIFE_CYCLE: Fact = Fact::primary(
@@ -35,8 +36,6 @@ const PARTITION: Fact = Fact::named(
     Stability::Immutable,
 )
 .kind(Kind::Number);
-const HOST_ID: Fact =
-    Fact::named("host-id", "dedicated host, if it is on one", "h-0da999999f9999fb9", Stability::Immutable);
 const IMAGE: Fact =
     Fact::named("image", "AMI that it was launched from", "ami-0abcdef1234567890", Stability::Immutable);
 const PUBLIC_IPV4: Fact = Fact::named(
@@ -65,20 +64,11 @@ pub static AWS: Collector = Collector::new(
     "aws",
     Topic::Cloud,
     "Life cycle, placement, image and public addresses of an EC2 instance",
-    &[
-        LIFE_CYCLE,
-        INSTANCE_ID,
-        ZONE_ID,
-        PLACEMENT_GROUP,
-        PARTITION,
-        HOST_ID,
-        IMAGE,
-        PUBLIC_IPV4,
-        IPV6,
-        AWS_PARTITION,
-    ],
+    &[LIFE_CYCLE, INSTANCE_ID, ZONE_ID, PLACEMENT_GROUP, PARTITION, IMAGE, PUBLIC_IPV4, IPV6, AWS_PARTITION],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is an EC2 instance")
 .needs(&[Need::HostNetwork, Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -91,6 +81,14 @@ const URL: Variable = Variable::operator(
     "http:// address of the metadata service, without a path; set, the node is taken for an EC2 instance",
 );
 
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 10] = cloud::sources(&[
+    "http://169.254.169.254/latest/api/token",
+    "http://169.254.169.254/latest/meta-data/*",
+    "http://169.254.169.254/latest/meta-data/placement/*",
+    "http://169.254.169.254/latest/meta-data/services/partition",
+]);
+
 static SERVICE: Service = Service {
     unreachable: "the answers of the service go no further than the hop limit of the instance: run with the host network, \
                   or set HttpPutResponseHopLimit to 2",
@@ -101,12 +99,11 @@ static SERVICE: Service = Service {
 const LIFE_CYCLE_PATH: &str = "/latest/meta-data/instance-life-cycle";
 
 /// Each is a document of its own; those that do not hold for an instance are missing.
-const LEAVES: [(&Fact, &str, fn(&str) -> bool); 9] = [
+const LEAVES: [(&Fact, &str, fn(&str) -> bool); 8] = [
     (&INSTANCE_ID, "/latest/meta-data/instance-id", is_name),
     (&ZONE_ID, "/latest/meta-data/placement/availability-zone-id", is_name),
     (&PLACEMENT_GROUP, "/latest/meta-data/placement/group-name", is_name),
     (&PARTITION, "/latest/meta-data/placement/partition-number", is_number),
-    (&HOST_ID, "/latest/meta-data/placement/host-id", is_name),
     (&IMAGE, "/latest/meta-data/ami-id", is_name),
     (&PUBLIC_IPV4, "/latest/meta-data/public-ipv4", is_address),
     (&IPV6, "/latest/meta-data/ipv6", is_address),

@@ -9,6 +9,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, Odd, Service, Session, is_name, is_number};
 
 const PRIORITY: Fact = Fact::primary(
@@ -84,6 +85,8 @@ pub static AZURE: Collector = Collector::new(
     ],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is an Azure virtual machine")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT);
@@ -94,6 +97,9 @@ const URL: Variable = Variable::operator(
     "AZURE_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for an Azure virtual machine",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 7] = cloud::sources(&["http://169.254.169.254/metadata/instance*"]);
 
 static SERVICE: Service = Service {
     headers: &[("Metadata", "true")],

@@ -7,7 +7,7 @@ use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, Stability, Topic, register,
 };
 
-use crate::source::cloud::identify;
+use crate::source::cloud::{LOCAL, identify};
 
 const PROVIDER: Fact = Fact::primary(
     "cloud: `aws`, `gcp`, `azure`, `digital-ocean`, `hetzner`, `vultr`, `linode`, `openstack` (whoever runs it), `oracle`, \
@@ -29,7 +29,9 @@ pub static CLOUD: Collector = Collector::new(
     "Cloud that the machine belongs to, told without a network",
     &[PROVIDER, EVIDENCE],
     Collect::Blocking(collect),
-);
+)
+.reads(&LOCAL)
+.not_applicable("where neither DMI nor a boot parameter names a cloud");
 
 register!(CLOUD);
 

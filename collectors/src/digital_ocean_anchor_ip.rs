@@ -45,6 +45,8 @@ pub static DIGITAL_OCEAN_ANCHOR_IP: Collector = Collector::new(
     &[ANCHOR_IP, GATEWAY, NETMASK, DROPLET_ID, REGION, RESERVED_IP],
     Collect::Async(|cx| Box::pin(droplet::collect(cx, facts))),
 )
+.reads(&droplet::SOURCES)
+.not_applicable("where DMI and the operator do not name a Droplet")
 .needs(&[Need::MetadataService])
 .variables(&[droplet::URL])
 .timeout(metadata::TIMEOUT);

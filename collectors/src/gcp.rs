@@ -10,6 +10,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, Service, Session, is_address, is_name};
 
 const PROVISIONING_MODEL: Fact = Fact::primary(
@@ -21,13 +22,13 @@ const PROVISIONING_MODEL: Fact = Fact::primary(
 const ON_HOST_MAINTENANCE: Fact = Fact::named(
     "on-host-maintenance",
     "what becomes of it at maintenance of its host: `MIGRATE` or `TERMINATE`",
-    "MIGRATE",
+    "TERMINATE",
     Stability::Dynamic,
 );
 const AUTOMATIC_RESTART: Fact = Fact::named(
     "automatic-restart",
     "whether it is started again after a failure of its host: `true` or `false`",
-    "true",
+    "false",
     Stability::Dynamic,
 )
 .kind(Kind::Flag);
@@ -58,7 +59,7 @@ const HOST: Fact = Fact::named(
 const IMAGE: Fact = Fact::named(
     "image",
     "image of the boot disk, with its project",
-    "cos-cloud/cos-113-18244-85-29",
+    "cos-cloud/cos-113-18244-151-62",
     Stability::Immutable,
 );
 const CPU_PLATFORM: Fact = Fact::named(
@@ -94,6 +95,8 @@ pub static GCP: Collector = Collector::new(
     ],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is a Compute Engine instance")
 .needs(&[Need::HostNetwork, Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -105,6 +108,15 @@ const URL: Variable = Variable::operator(
     "GCP_METADATA_URL",
     "http:// address of the metadata server, without a path; set, the node is taken for a Compute Engine instance",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 11] = cloud::sources(&[
+    "http://169.254.169.254/computeMetadata/v1/instance/scheduling/*",
+    "http://169.254.169.254/computeMetadata/v1/instance/attributes/physical_host_topology",
+    "http://169.254.169.254/computeMetadata/v1/instance/image",
+    "http://169.254.169.254/computeMetadata/v1/instance/cpu-platform",
+    "http://169.254.169.254/computeMetadata/v1/instance/network-interfaces/0/access-configs/0/external-ip",
+]);
 
 static SERVICE: Service = Service {
     headers: &[("Metadata-Flavor", "Google")],

@@ -11,6 +11,7 @@ use node_annotator_core::{
     register,
 };
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Service, Session, is_address, is_number, list};
 
 const INSTANCE_ID: Fact = Fact::primary("number of the server, decimal", "52437581", Stability::Immutable)
@@ -48,6 +49,8 @@ pub static HETZNER: Collector = Collector::new(
     &[INSTANCE_ID, PUBLIC_IPV4, PUBLIC_IPV6, PRIVATE_IPS],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is a Hetzner Cloud server")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -59,6 +62,9 @@ const URL: Variable = Variable::operator(
     "HETZNER_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for a Hetzner Cloud server",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 7] = cloud::sources(&["http://169.254.169.254/hetzner/v1/metadata/*"]);
 
 static SERVICE: Service = Service {
     unreachable: "a server without a public address has no route to the service; else a NetworkPolicy or the network plugin \

@@ -7,6 +7,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{
     self, Field, NumberOrText, Odd, Service, Session, is_address, is_name, is_number, list,
 };
@@ -60,6 +61,8 @@ pub static LINODE: Collector = Collector::new(
     &[LINODE_ID, HOST_UUID, PUBLIC_IPV4, PRIVATE_IPV4, SHARED_IPS, IPV6, IPV6_RANGES],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is a Linode")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -71,6 +74,13 @@ const URL: Variable = Variable::operator(
     "LINODE_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for a Linode",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 9] = cloud::sources(&[
+    "http://169.254.169.254/v1/token",
+    "http://169.254.169.254/v1/instance",
+    "http://169.254.169.254/v1/network",
+]);
 
 static SERVICE: Service = Service {
     // Without it the service answers in lines of text.

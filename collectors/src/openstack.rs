@@ -8,6 +8,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, Service, Session, is_address, is_name};
 
 const INSTANCE_ID: Fact = Fact::primary(
@@ -35,6 +36,8 @@ pub static OPENSTACK: Collector = Collector::new(
     &[INSTANCE_ID, AVAILABILITY_ZONE, FLOATING_IPV4],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is an OpenStack instance")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -46,6 +49,12 @@ const URL: Variable = Variable::operator(
     "OPENSTACK_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for an OpenStack instance",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 8] = cloud::sources(&[
+    "http://169.254.169.254/openstack/latest/meta_data.json",
+    "http://169.254.169.254/latest/meta-data/public-ipv4",
+]);
 
 static SERVICE: Service = Service {
     unreachable: "the cloud may have no such service (a configuration drive in its place), or a NetworkPolicy or the network \

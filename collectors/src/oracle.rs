@@ -6,6 +6,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, Odd, Service, Session, is_name};
 
 const FAULT_DOMAIN: Fact =
@@ -13,7 +14,7 @@ const FAULT_DOMAIN: Fact =
 const AD_NAME: Fact = Fact::named(
     "ad-name",
     "physical availability domain, by the name that is the same in all tenancies",
-    "phx-ad-3",
+    "iad-ad-3",
     Stability::Immutable,
 );
 const RACK: Fact = Fact::named(
@@ -24,13 +25,14 @@ const RACK: Fact = Fact::named(
 );
 const NETWORK_BLOCK: Fact = Fact::named(
     "network-block",
-    "block of the network: a few local blocks; the last part of its OCID, as with the next",
-    "anuwcljtd7kzwqyaq5nm",
+    "block of the network, which holds a few local blocks; an id, or the last part of its OCID",
+    "a7c1e9d3b5f24680",
     Stability::Dynamic,
 );
 const LOCAL_BLOCK: Fact = Fact::named(
     "local-block",
-    "block of the cluster network with the least latency, where the tenancy is told its topology",
+    "block of the cluster network with the least latency, where the tenancy is told its topology; the last part of its \
+     OCID, as with the next",
     "anuwcljtabcdefgh2345",
     Stability::Dynamic,
 );
@@ -67,6 +69,8 @@ pub static ORACLE: Collector = Collector::new(
     &[FAULT_DOMAIN, AD_NAME, RACK, NETWORK_BLOCK, LOCAL_BLOCK, HPC_ISLAND, GPU_FABRIC, BASELINE, IMAGE],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is an Oracle Cloud instance")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -78,6 +82,10 @@ const URL: Variable = Variable::operator(
     "ORACLE_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for an Oracle Cloud instance",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 8] =
+    cloud::sources(&["http://169.254.169.254/opc/v2/instance/", "http://169.254.169.254/opc/v2/host/"]);
 
 static SERVICE: Service = Service {
     headers: &[("Authorization", "Bearer Oracle")],

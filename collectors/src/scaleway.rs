@@ -6,6 +6,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, NumberOrText, Odd, Service, Session, is_address, is_name, list};
 
 const INSTANCE_ID: Fact =
@@ -43,6 +44,8 @@ pub static SCALEWAY: Collector = Collector::new(
     &[INSTANCE_ID, PUBLIC_IPV4, PUBLIC_IPV6, HYPERVISOR],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is a Scaleway Instance")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -54,6 +57,9 @@ const URL: Variable = Variable::operator(
     "SCALEWAY_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for a Scaleway Instance",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 7] = cloud::sources(&["http://169.254.42.42/conf?format=json"]);
 
 static SERVICE: Service = Service {
     default_url: "http://169.254.42.42",

@@ -7,6 +7,7 @@ use node_annotator_core::{
 };
 use serde::Deserialize;
 
+use crate::source::cloud;
 use crate::source::metadata::{self, Field, NumberOrText, Odd, Service, Session, is_address, is_name, list};
 
 const INSTANCE_ID: Fact =
@@ -58,6 +59,8 @@ pub static VULTR: Collector = Collector::new(
     &[INSTANCE_ID, PUBLIC_IPV4, PUBLIC_IPV6, PRIVATE_IPS, VPCS, ASN],
     Collect::Async(|cx| Box::pin(SERVICE.collect(cx, facts))),
 )
+.reads(&SOURCES)
+.not_applicable("where nothing local and no operator says that it is a Vultr instance")
 .needs(&[Need::MetadataService])
 .variables(&[URL])
 .timeout(metadata::TIMEOUT)
@@ -69,6 +72,9 @@ const URL: Variable = Variable::operator(
     "VULTR_METADATA_URL",
     "http:// address of the metadata service, without a path; set, the node is taken for a Vultr instance",
 );
+
+/// What tells the cloud, and the service.
+const SOURCES: [&str; 7] = cloud::sources(&["http://169.254.169.254/v1.json"]);
 
 static SERVICE: Service = Service {
     // User data and vendor data are in the document.

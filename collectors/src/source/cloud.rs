@@ -119,6 +119,27 @@ const PLATFORMS: [(&str, &str); 21] = [
     ("vultr", "vultr"),
 ];
 
+/// What [`identify`] may read, and the service that is asked then.
+pub(crate) const fn sources<const N: usize>(urls: &[&'static str]) -> [&'static str; N] {
+    let mut sources = [CMDLINE_PATH; N];
+    let mut at = 0;
+    while at < N {
+        sources[at] = if at < LOCAL.len() { LOCAL[at] } else { urls[at - LOCAL.len()] };
+        at += 1;
+    }
+    sources
+}
+
+/// What [`identify`] may read.
+pub(crate) const LOCAL: [&str; 6] = [
+    "/sys/class/dmi/id/sys_vendor",
+    "/sys/class/dmi/id/product_name",
+    "/sys/class/dmi/id/chassis_asset_tag",
+    "/sys/class/dmi/id/chassis_vendor",
+    "/sys/class/dmi/id/bios_version",
+    CMDLINE_PATH,
+];
+
 /// The cloud, if something names one. A source that cannot be seen is an error, unless one before it has said
 /// enough.
 pub(crate) fn identify(host: &HostRoot) -> Result<Option<Identity>, HostError> {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use node_annotator_core::{CollectError, Collected, Context, Variable};
 use serde::Deserialize;
 
+use super::cloud;
 use super::metadata::{Field, Malformed, NumberOrText, Odd, Service, Session};
 
 /// The variable with the address of the document.
@@ -14,8 +15,13 @@ pub(crate) const URL: Variable = Variable::operator(
     "http:// address of the metadata document; set, the node is taken for a Droplet whatever its firmware says",
 );
 
+const DEFAULT_URL: &str = "http://169.254.169.254/metadata/v1.json";
+
+/// What tells the cloud, and the service.
+pub(crate) const SOURCES: [&str; 7] = cloud::sources(&[DEFAULT_URL]);
+
 static SERVICE: Service = Service {
-    default_url: "http://169.254.169.254/metadata/v1.json",
+    default_url: DEFAULT_URL,
     // More than a document can have: user data and vendor data of 64 KiB each, every byte of them escaped in
     // JSON.
     max_body_bytes: 1024 * 1024,

@@ -41,9 +41,11 @@ impl Service {
 
     /// A service whose answers are files of a folder: `http://169.254.169.254/metadata/v1.json` is the file
     /// `metadata/v1.json`, a path that ends in a slash the file `index` below it. The method and what follows
-    /// a `?` do not matter; what is no file is answered with status 404.
+    /// a `?` do not matter; what is no file is answered with status 404. Header fields that all answers have are
+    /// lines of the file `headers`.
     pub fn of_folder(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
+        let headers = fs::read_to_string(folder.join("headers")).unwrap_or_default();
         Self::new(move |request, _| {
             let url = request.url.split(['?', '#']).next().unwrap_or_default();
             let path = url.splitn(4, '/').nth(3).unwrap_or_default();
@@ -52,7 +54,9 @@ impl Service {
             let inside = !file.split('/').any(|part| part.is_empty() || part == "..");
             let body = inside.then(|| fs::read(folder.join(file)).ok()).flatten();
             let status = if body.is_some() { 200 } else { 404 };
-            Ok(HttpResponse::new(status, body.unwrap_or_default()))
+            let response = HttpResponse::new(status, body.unwrap_or_default());
+            let fields = headers.lines().filter_map(|line| line.split_once(": "));
+            Ok(fields.fold(response, |response, (name, value)| response.with_header(name, value)))
         })
     }
 

@@ -115,11 +115,11 @@ impl Service {
         let machine = self.machine;
         match (identity, vendor) {
             (Ok(Some(Identity { provider, .. })), _) if provider == self.provider => None,
-            (_, Ok(Some(vendor))) => Some(format!("not {machine}: the firmware names `{vendor}`")),
+            (Ok(_), Ok(Some(vendor))) => Some(format!("not {machine}: the firmware names `{vendor}`")),
             (Ok(Some(Identity { provider, evidence })), _) => {
                 Some(format!("not {machine}: the machine is one of `{provider}`, by `{evidence}`"))
             }
-            _ => Some(format!(
+            (Ok(None) | Err(_), _) => Some(format!(
                 "nothing says that this is {machine}; set `{}` to ask all the same",
                 self.url.name
             )),

@@ -98,8 +98,11 @@ static SERVICE: Service = Service {
 
 const LIFE_CYCLE_PATH: &str = "/latest/meta-data/instance-life-cycle";
 
+/// A fact, the path of its document, and what its text must be.
+type Leaf = (&'static Fact, &'static str, fn(&str) -> bool);
+
 /// Each is a document of its own; those that do not hold for an instance are missing.
-const LEAVES: [(&Fact, &str, fn(&str) -> bool); 8] = [
+const LEAVES: [Leaf; 8] = [
     (&INSTANCE_ID, "/latest/meta-data/instance-id", is_name),
     (&ZONE_ID, "/latest/meta-data/placement/availability-zone-id", is_name),
     (&PLACEMENT_GROUP, "/latest/meta-data/placement/group-name", is_name),

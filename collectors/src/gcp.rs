@@ -147,7 +147,10 @@ struct HostTopology {
 async fn facts(session: Session) -> Result<Facts, CollectError> {
     let facts = Facts::new(provisioning_model(&session).await?)
         .with_read(&ON_HOST_MAINTENANCE, session.text(MAINTENANCE_PATH, is_word).await)
-        .with_read(&AUTOMATIC_RESTART, session.text(RESTART_PATH, is_flag).await.map(|text| text.map(flag)))
+        .with_read(
+            &AUTOMATIC_RESTART,
+            session.text(RESTART_PATH, is_flag).await.map(|text| text.as_deref().map(flag)),
+        )
         .with_read(&IMAGE, session.text(IMAGE_PATH, is_name).await.map(|text| text.map(|path| image(&path))))
         .with_read(&CPU_PLATFORM, session.text(PLATFORM_PATH, is_name).await)
         .with_read(&EXTERNAL_IPV4, session.text(EXTERNAL_IP_PATH, is_address).await);
@@ -157,7 +160,7 @@ async fn facts(session: Session) -> Result<Facts, CollectError> {
 /// Only newer instances say it; what they all say is whether it is one of the older preemptible kind.
 async fn provisioning_model(session: &Session) -> Result<String, CollectError> {
     let model = session.text(PROVISIONING_PATH, is_word).await?;
-    let preemptible = session.text(PREEMPTIBLE_PATH, is_flag).await?.map(flag);
+    let preemptible = session.text(PREEMPTIBLE_PATH, is_flag).await?.as_deref().map(flag);
     match (model.as_deref(), preemptible.as_deref()) {
         (None | Some("STANDARD"), Some("true")) => Ok("PREEMPTIBLE".to_owned()),
         (None, Some(_)) => Ok("STANDARD".to_owned()),
@@ -174,7 +177,7 @@ fn with_topology(facts: Facts, topology: Result<Option<HostTopology>, CollectErr
             .with_read(&BLOCK, block.checked("block", is_name))
             .with_read(&SUBBLOCK, sub_block.checked("subBlock", is_name))
             .with_read(&HOST, host.checked("host", is_name)),
-        Err(error) => parts.iter().fold(facts, |facts, fact| facts.without(fact, error.chain())),
+        Err(error) => metadata::without(facts, &parts, &error),
     }
 }
 
@@ -192,10 +195,10 @@ fn is_word(text: &str) -> bool {
 }
 
 fn is_flag(text: &str) -> bool {
-    matches!(flag(text.to_owned()).as_str(), "true" | "false")
+    matches!(flag(text).as_str(), "true" | "false")
 }
 
-fn flag(text: String) -> String {
+fn flag(text: &str) -> String {
     text.to_ascii_lowercase()
 }
 

@@ -74,17 +74,29 @@ static SERVICE: Service = Service {
 
 async fn facts(session: Session) -> Result<Facts, CollectError> {
     let id = session.required_text("/hetzner/v1/metadata/instance-id", is_number).await?;
-    let network = yaml(&session, "/hetzner/v1/metadata/network-config").await;
-    let private = yaml(&session, "/hetzner/v1/metadata/private-networks").await;
+    let network = yaml(&session, "/hetzner/v1/metadata/network-config", is_network_config).await;
+    let private = yaml(&session, "/hetzner/v1/metadata/private-networks", is_private_networks).await;
     Ok(Facts::new(id)
         .with_read(&PUBLIC_IPV4, session.text("/hetzner/v1/metadata/public-ipv4", is_address).await)
         .with_read(&PUBLIC_IPV6, network.map(|text| text.and_then(|text| first_ipv6(&text))))
         .with_read(&PRIVATE_IPS, private.map(|text| text.and_then(|text| private_ips(&text)))))
 }
 
-async fn yaml(session: &Session, path: &str) -> Result<Option<String>, CollectError> {
-    // What is no UTF-8 is no address either.
-    Ok(session.get(path).await?.map(|body| String::from_utf8_lossy(&body).into_owned()))
+/// A document of several lines, if it is one of the service.
+async fn yaml(session: &Session, path: &str, is: fn(&str) -> bool) -> Result<Option<String>, CollectError> {
+    let Some(body) = session.get(path).await? else { return Ok(None) };
+    match String::from_utf8(body) {
+        Ok(text) if is(&text) => Ok(Some(text)),
+        _ => Err(session.strange(path)),
+    }
+}
+
+fn is_network_config(text: &str) -> bool {
+    text.trim().is_empty() || values(text, "version").next().is_some()
+}
+
+fn is_private_networks(text: &str) -> bool {
+    matches!(text.trim(), "" | "[]") || values(text, "ip").next().is_some()
 }
 
 /// The values of a key, wherever it stands: the documents are short, and no key is in them with two meanings.

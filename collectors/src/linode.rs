@@ -131,7 +131,7 @@ fn with_network(facts: Facts, network: Result<Option<Network>, CollectError>) ->
     let parts = [&PUBLIC_IPV4, &PRIVATE_IPV4, &SHARED_IPS, &IPV6, &IPV6_RANGES];
     let Network { ipv4, ipv6 } = match network {
         Ok(network) => network.unwrap_or_default(),
-        Err(error) => return parts.iter().fold(facts, |facts, fact| facts.without(fact, error.chain())),
+        Err(error) => return metadata::without(facts, &parts, &error),
     };
     let ipv4 = ipv4.told("ipv4").map(Option::unwrap_or_default);
     let ipv6 = ipv6.told("ipv6").map(Option::unwrap_or_default);

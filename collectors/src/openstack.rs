@@ -1,4 +1,4 @@
-//! `openstack`: what the metadata service says of an OpenStack instance: id, availability zone and floating
+//! `openstack`: what the metadata service says of an `OpenStack` instance: id, availability zone and floating
 //! address.
 //!
 //! Many clouds give the document on a configuration drive alone, and have no such service: then the collector fails.

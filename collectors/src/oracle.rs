@@ -120,13 +120,16 @@ struct Host {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct RdmaTopology {
-    customer_network_block: Field<String>,
-    customer_local_block: Field<String>,
+    #[serde(rename = "customerNetworkBlock")]
+    network_block: Field<String>,
+    #[serde(rename = "customerLocalBlock")]
+    local_block: Field<String>,
     #[serde(rename = "customerHPCIslandId")]
-    customer_hpc_island_id: Field<String>,
-    customer_gpu_memory_fabric: Field<String>,
+    hpc_island: Field<String>,
+    #[serde(rename = "customerGpuMemoryFabric")]
+    gpu_fabric: Field<String>,
 }
 
 async fn facts(session: Session) -> Result<Facts, CollectError> {
@@ -146,22 +149,22 @@ fn with_host(facts: Facts, host: Result<Option<Host>, CollectError>) -> Facts {
     let parts = [&RACK, &NETWORK_BLOCK, &LOCAL_BLOCK, &HPC_ISLAND, &GPU_FABRIC];
     let Host { rack_id, network_block_id, rdma_topology_data } = match host {
         Ok(host) => host.unwrap_or_default(),
-        Err(error) => return parts.iter().fold(facts, |facts, fact| facts.without(fact, error.chain())),
+        Err(error) => return metadata::without(facts, &parts, &error),
     };
     let rdma = rdma_topology_data.told("rdmaTopologyData").map(Option::unwrap_or_default);
     let of_rdma = |field: fn(RdmaTopology) -> Field<String>, name| {
         rdma.clone().and_then(|rdma| last_part(field(rdma), name))
     };
     let network_block = match last_part(network_block_id, "networkBlockId") {
-        Ok(None) => of_rdma(|rdma| rdma.customer_network_block, "customerNetworkBlock"),
+        Ok(None) => of_rdma(|rdma| rdma.network_block, "customerNetworkBlock"),
         told => told,
     };
     facts
         .with_read(&RACK, last_part(rack_id, "rackId"))
         .with_read(&NETWORK_BLOCK, network_block)
-        .with_read(&LOCAL_BLOCK, of_rdma(|rdma| rdma.customer_local_block, "customerLocalBlock"))
-        .with_read(&HPC_ISLAND, of_rdma(|rdma| rdma.customer_hpc_island_id, "customerHPCIslandId"))
-        .with_read(&GPU_FABRIC, of_rdma(|rdma| rdma.customer_gpu_memory_fabric, "customerGpuMemoryFabric"))
+        .with_read(&LOCAL_BLOCK, of_rdma(|rdma| rdma.local_block, "customerLocalBlock"))
+        .with_read(&HPC_ISLAND, of_rdma(|rdma| rdma.hpc_island, "customerHPCIslandId"))
+        .with_read(&GPU_FABRIC, of_rdma(|rdma| rdma.gpu_fabric, "customerGpuMemoryFabric"))
 }
 
 /// OCIDs are long, and what tells two of one kind and region apart is behind the last dot.

@@ -87,9 +87,12 @@ struct PublicIp {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Location {
-    platform_id: Field<NumberOrText>,
-    cluster_id: Field<NumberOrText>,
-    hypervisor_id: Field<NumberOrText>,
+    #[serde(rename = "platform_id")]
+    platform: Field<NumberOrText>,
+    #[serde(rename = "cluster_id")]
+    cluster: Field<NumberOrText>,
+    #[serde(rename = "hypervisor_id")]
+    hypervisor: Field<NumberOrText>,
 }
 
 async fn facts(session: Session) -> Result<Facts, CollectError> {
@@ -110,11 +113,11 @@ fn addresses(field: Field<Vec<PublicIp>>, name: &'static str) -> Result<Option<S
 
 /// The numbers are unique with those above them alone.
 fn hypervisor(location: Option<Location>) -> Result<Option<String>, Odd> {
-    let Location { platform_id, cluster_id, hypervisor_id } = location.unwrap_or_default();
+    let Location { platform, cluster, hypervisor } = location.unwrap_or_default();
     let parts = [
-        platform_id.written("platform_id")?,
-        cluster_id.written("cluster_id")?,
-        hypervisor_id.written("hypervisor_id")?,
+        platform.written("platform_id")?,
+        cluster.written("cluster_id")?,
+        hypervisor.written("hypervisor_id")?,
     ];
     let path = parts.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.join("/"));
     match path {

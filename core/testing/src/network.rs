@@ -60,6 +60,16 @@ impl Service {
         })
     }
 
+    /// The answer to a request that so many came before. A body longer than the request allows is an error, as
+    /// with the real client.
+    pub fn answer(&self, request: &HttpRequest, before: usize) -> Result<HttpResponse, HttpError> {
+        let limit = request.max_body_bytes;
+        match (self.answer)(request, before) {
+            Ok(response) if response.body.len() > limit => Err(HttpError::TooLong { limit }),
+            answer => answer,
+        }
+    }
+
     /// What it was asked so far.
     pub fn requests(&self) -> Vec<HttpRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -78,7 +88,7 @@ impl HttpClient for Service {
             return Box::pin(async { Err(HttpError::Address { url: request.url }) });
         }
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = (self.answer)(&request, requests.len());
+        let answer = self.answer(&request, requests.len());
         requests.push(request);
         Box::pin(async { answer })
     }

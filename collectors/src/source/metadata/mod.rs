@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use node_annotator_core::context::{HttpBudget, HttpClient, HttpError, HttpRequest, HttpResponse};
-use node_annotator_core::{CollectError, Collected, Context, Variable};
+use node_annotator_core::{CollectError, Collected, Context, Fact, Facts, Variable};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::answer::{Malformed, is_address, is_name, is_number};
@@ -27,6 +27,11 @@ const BUDGET: Duration = Duration::from_secs(13);
 /// Where no hint of the service itself fits better.
 const LINK_LOCAL: &str = "a NetworkPolicy or the network plugin may keep pods from link-local addresses: \
      allow egress to 169.254.169.254, or run with the host network";
+
+/// The facts without those of a document that could not be had.
+pub(crate) fn without(facts: Facts, lost: &[&Fact], error: &CollectError) -> Facts {
+    lost.iter().fold(facts, |facts, fact| facts.without(fact, error.chain()))
+}
 
 /// The metadata service of one cloud.
 #[derive(Debug)]
@@ -157,12 +162,6 @@ impl Service {
         }
     }
 
-    /// The failure of an answer, with status 200, that the service would not give.
-    fn strange(&self, path: &str) -> CollectError {
-        let failure = CollectError::new(format!("the answer to `{path}` is none of the metadata service"));
-        failure.with_hint(self.somebody_else()).malformed()
-    }
-
     fn somebody_else(&self) -> String {
         format!("is something else answering in its place, or is `{}` wrong?", self.url.name)
     }
@@ -184,7 +183,7 @@ impl Session {
         let token = str::from_utf8(&response.body).map(str::trim).unwrap_or_default();
         // Anything else would be no header field.
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(self.service.strange(path));
+            return Err(self.strange(path));
         }
         self.token = Some((header, token.to_owned()));
         Ok(self)
@@ -202,7 +201,7 @@ impl Session {
         let response = self.send(request).await?;
         match self.service.proof {
             Some((name, value)) if response.status == 200 && response.header(name) != Some(value) => {
-                Err(self.service.strange(path))
+                Err(self.strange(path))
             }
             _ => Ok(response),
         }
@@ -228,7 +227,7 @@ impl Session {
         match str::from_utf8(&body).map(str::trim) {
             Ok("") => Ok(None),
             Ok(text) if is(text) => Ok(Some(text.to_owned())),
-            _ => Err(self.service.strange(path)),
+            _ => Err(self.strange(path)),
         }
     }
 
@@ -282,6 +281,12 @@ impl Session {
     fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, CollectError> {
         let malformed = |error| Service::malformed(Malformed::of(&error, self.service.machine));
         serde_json::from_slice(body).map_err(malformed)
+    }
+
+    /// The failure of an answer, with status 200, that the service would not give.
+    pub(crate) fn strange(&self, path: &str) -> CollectError {
+        let failure = CollectError::new(format!("the answer to `{path}` is none of the metadata service"));
+        failure.with_hint(self.service.somebody_else()).malformed()
     }
 
     /// The failure of a document without a field that every machine has.

@@ -101,13 +101,11 @@ mod tests {
             self.asked.lock().unwrap().push((self.began.elapsed(), request.timeout));
             let answer = self.answers.lock().unwrap().pop().flatten();
             Box::pin(async move {
-                match answer {
-                    Some(answer) => Ok(answer),
-                    None => {
-                        sleep(request.timeout).await;
-                        Err(HttpError::Timeout)
-                    }
+                if let Some(answer) = answer {
+                    return Ok(answer);
                 }
+                sleep(request.timeout).await;
+                Err(HttpError::Timeout)
             })
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod cloud;
+pub(crate) mod counts;
 pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;

@@ -69,6 +69,8 @@ pub static DIGITAL_OCEAN: Collector = Collector::new(
     &[DROPLET_ID, REGION, PUBLIC_IPV4, PUBLIC_IPV6, PRIVATE_IPV4, RESERVED_IPV4, RESERVED_IPV6, DHCP_ENABLED],
     Collect::Async(|cx| Box::pin(collect(cx))),
 )
+.reads(&droplet::SOURCES)
+.not_applicable("where DMI and the operator do not name a Droplet")
 .needs(&[Need::MetadataService])
 .variables(&[droplet::URL])
 .timeout(Duration::from_secs(15))

@@ -46,6 +46,8 @@ pub static DIGITAL_OCEAN_ANCHOR_IP: Collector = Collector::new(
     &[ANCHOR_IP, GATEWAY, NETMASK, DROPLET_ID, REGION, RESERVED_IP],
     Collect::Async(|cx| Box::pin(collect(cx))),
 )
+.reads(&droplet::SOURCES)
+.not_applicable("where DMI and the operator do not name a Droplet")
 .needs(&[Need::MetadataService])
 .variables(&[droplet::URL])
 .timeout(Duration::from_secs(15));

@@ -28,6 +28,7 @@ mod breach;
 mod contract;
 mod machine;
 mod network;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;

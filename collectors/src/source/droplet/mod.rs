@@ -18,6 +18,9 @@ pub(crate) const URL: Variable = Variable::operator(
 );
 
 const DEFAULT_URL: &str = "http://169.254.169.254/metadata/v1.json";
+
+/// What is looked at before the service is asked, and the service.
+pub(crate) const SOURCES: [&str; 2] = ["/sys/class/dmi/id/sys_vendor", DEFAULT_URL];
 const VENDOR: &str = "DigitalOcean";
 
 /// More than a document can have: user data and vendor data of 64 KiB each, every byte of them escaped in

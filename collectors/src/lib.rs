@@ -7,7 +7,10 @@
 pub mod cpu_model;
 pub mod digital_ocean;
 pub mod digital_ocean_anchor_ip;
+pub mod dmi;
+pub mod dmi_inventory;
 pub mod dns_name;
+pub mod firmware;
 pub mod kernel;
 pub mod os;
 pub mod virt;

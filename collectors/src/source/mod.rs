@@ -1,6 +1,7 @@
 //! Sources that several collectors read: parsers and readers, each written once.
 
 pub(crate) mod choice;
+pub(crate) mod counts;
 pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;

@@ -63,9 +63,8 @@ impl Selection {
         if !self.iter().any(|collector| collector.takes_named_facts) {
             return Ok(None);
         }
-        let with = |collector: &'static Collector| match collector.takes_named_facts {
-            true => collector.with_named_facts(named),
-            false => Ok(collector),
+        let with = |collector: &'static Collector| {
+            if collector.takes_named_facts { collector.with_named_facts(named) } else { Ok(collector) }
         };
         self.iter().map(with).collect::<Result<_, _>>().map(Some)
     }

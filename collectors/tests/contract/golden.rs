@@ -9,10 +9,8 @@ fn every_collector_keeps_its_contract_and_says_what_is_recorded() {
     let contract = Contract::new(crate::FIXTURES).hostile("hostile");
     let named = NamedFacts { names: vec!["rack".to_owned()], ..NamedFacts::default() };
     for collector in Registry::from_inventory().unwrap().iter() {
-        let collector = match collector.takes_named_facts {
-            true => collector.with_named_facts(&named).unwrap(),
-            false => collector,
-        };
+        let collector =
+            if collector.takes_named_facts { collector.with_named_facts(&named).unwrap() } else { collector };
         insta::assert_json_snapshot!(collector.name, contract.check(collector));
     }
 }

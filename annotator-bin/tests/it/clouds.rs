@@ -1,6 +1,7 @@
 //! The collectors of clouds, in the binary as it is shipped, against servers on loopback that are as strict as the
 //! metadata services.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use node_annotator_core::context::HttpRequest;
@@ -55,7 +56,7 @@ async fn answer(service: &Service, mut stream: TcpStream) {
     let mut head =
         format!("HTTP/1.1 {} Status\r\ncontent-length: {}\r\n", response.status, response.body.len());
     for (name, value) in &response.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     let answer = [head.as_bytes(), b"connection: close\r\n\r\n", &response.body].concat();
     stream.write_all(&answer).await.unwrap();

@@ -3,6 +3,7 @@
 //! One node serves all of them, one after the other. Where there can be no real node, the reason is printed,
 //! and nothing is tested. Arguments that are no flags select scenarios by a part of their names.
 
+mod catalogue;
 mod confinement;
 mod ending;
 mod failing;
@@ -48,6 +49,7 @@ macro_rules! scenarios {
 /// Each starts from what [`World::clean`] leaves: a ready node without any key of ours.
 const SCENARIOS: &[(&str, Scenario)] = scenarios![
     run_once::every_pod_is_gone_after_its_patch,
+    catalogue::a_pod_sees_what_the_machine_has,
     confinement::the_container_has_no_rights,
     confinement::the_token_is_bound_to_pod_and_node,
     confinement::a_stolen_token_writes_no_other_node,

@@ -17,7 +17,7 @@ mod token_file;
 use std::env;
 use std::path::Path;
 
-pub use client::{client, connecting_client, over};
+pub use client::{client, client_off_thread, connecting_client, has_credential_plugin, over, plugin};
 pub use error::{ADMINISTRATOR, ClusterError, Reason, WEBHOOK_FAILED};
 use http::HeaderValue;
 use http::header::USER_AGENT;
@@ -48,9 +48,4 @@ async fn found(kubeconfig: Option<&Path>) -> Result<Config, ClusterError> {
         None => kubeconfig::read(listed),
     })
     .await
-}
-
-/// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.
-pub fn has_credential_plugin(config: &Config) -> bool {
-    config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some()
 }

@@ -4,6 +4,7 @@
 use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
+use super::keys::literal;
 use super::{Keys, Scope, managed_fields, startup_taint};
 
 /// One thing that every write must satisfy.
@@ -205,10 +206,4 @@ fn map(object: &str, field: &str) -> String {
 /// What a token that is bound to a pod says. Values of `extra` are lists, and their keys contain a slash.
 pub(super) fn claim(name: &str) -> String {
     format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')")
-}
-
-/// A map in CEL. Keys and label values are of characters that need no escape.
-pub(super) fn literal<'a>(entries: impl Iterator<Item = (&'a String, String)>) -> String {
-    let lines: Vec<_> = entries.map(|(key, value)| format!("  '{key}': {value}")).collect();
-    format!("{{\n{}\n}}", lines.join(",\n"))
 }

@@ -12,7 +12,8 @@ use k8s_openapi::api::admissionregistration::v1alpha1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use node_annotator_core::DoneMark;
 
-use super::rules::{Rule, failed_end, literal};
+use super::keys::literal;
+use super::rules::{Rule, failed_end};
 use super::{Scope, match_condition, rules};
 use crate::labels::base_metadata;
 use crate::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Node;
 use node_annotator_core::context::BootId;
-use node_annotator_core::{Collector, Fact, NodeField, Prefix};
+use node_annotator_core::{Collector, Fact, NodeField};
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
@@ -45,7 +45,7 @@ struct Stale<'a> {
 
 impl<'a> Stale<'a> {
     fn find(node: &'a Node, scope: &Scope) -> Option<Self> {
-        let found = |collector: &&'static Collector| Some((*collector, why(node, collector, &scope.prefix)?));
+        let found = |collector: &&'static Collector| Some((*collector, why(node, collector, scope)?));
         let collectors: Vec<_> = scope.collectors.iter().filter_map(found).collect();
         (!collectors.is_empty())
             .then(|| Self { node: node.metadata.name.as_deref().unwrap_or_default(), collectors })
@@ -58,9 +58,12 @@ impl<'a> Stale<'a> {
 }
 
 /// Why the facts of a collector are not the node's; nothing where it runs again anyway.
-fn why(node: &Node, collector: &Collector, prefix: &Prefix) -> Option<String> {
+fn why(node: &Node, collector: &Collector, Scope { prefix, mark, .. }: &Scope) -> Option<String> {
     let annotation = |key: String| node.metadata.annotations.as_ref()?.get(&key).map(String::as_str);
-    node.metadata.labels.as_ref()?.get(&prefix.done(collector.name))?;
+    let done = node.metadata.labels.as_ref()?.get(&prefix.done(collector.name))?;
+    if !mark.is_done(done, collector.revision) {
+        return None;
+    }
     let told = annotation(prefix.boot_id(collector.name));
     let now = node.status.as_ref().and_then(|status| status.node_info.as_ref());
     let now = now.and_then(|info| BootId::parse(&info.boot_id));
@@ -95,6 +98,7 @@ fn counterpart<'a>(node: &'a Node, fact: &Fact) -> Option<(&'static str, &'a str
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
+    use node_annotator_core::DoneMark;
     use serde_json::{Value, json};
 
     use super::super::Settings;
@@ -164,6 +168,18 @@ mod tests {
     #[test]
     fn a_collector_that_is_due_anyway_is_not_named() {
         let mut due = node(&[("kernel.boot-id", "2cd2a6f4")], BOOT_ID, "");
+        let mark = DoneMark::Generation("2".parse().unwrap());
+        let of_generation = |due: &Node| {
+            conclude(
+                std::slice::from_ref(due),
+                &Scope { mark: mark.clone(), ..Settings::default().all_collectors(&[]) },
+            )
+        };
+        assert_eq!(concluded(std::slice::from_ref(&due)).verdict(), Verdict::Warn);
+        // The label of no generation, for which another generation runs again.
+        assert_eq!(of_generation(&due).verdict(), Verdict::Pass);
+        due.metadata.labels.as_mut().unwrap().insert("k8s.haim.dev/kernel".to_owned(), "2".to_owned());
+        assert_eq!(of_generation(&due).verdict(), Verdict::Warn);
         due.metadata.labels = None;
         assert_eq!(concluded(&[due]).verdict(), Verdict::Pass);
     }

@@ -189,11 +189,39 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--priority-class=A"], "the name of a PriorityClass"),
         (&["--pod-label=app.kubernetes.io/name=mine"], "the DaemonSet finds its pods"),
         (&["--pod-annotation=note"], "an `=` is missing"),
+        (&["--fact=rack"], "add it to the list: --collectors default,files"),
+        (&["--collectors=files", "--fact=Rack"], "fact `Rack`: the name is not in kebab case"),
+        (&["--collectors=files", "--fact=error"], "the name is reserved"),
+        (&["--collectors=files", "--fact=rack", "--retired-fact=rack"], "declared or retired twice"),
+        (&["--collectors=files", "--facts-dir=facts.d"], "not an absolute path"),
+        (&["--collectors=files", "--facts-dir=/proc/facts"], "there without being declared"),
         (&["-o", "toml"], "possible values: yaml, json"),
     ] {
         let output = manifests(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(stdout(&output), "", "{arguments:?}");
         assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn facts_of_the_operator_are_told_to_pod_and_policy() {
+    let arguments =
+        ["--collectors=files", "--fact=rack,row", "--retired-fact=shelf", "--facts-dir=/opt/site/facts"];
+    let objects = objects(&arguments);
+    let daemon_set = of_kind(&objects, "DaemonSet")[0];
+    let pod = &daemon_set["spec"]["template"]["spec"];
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    let told =
+        |name: &str| environment.iter().find(|variable| variable["name"] == name).unwrap()["value"].clone();
+    assert_eq!(told("NODE_ANNOTATOR_FACT"), "rack,row");
+    assert_eq!(told("NODE_ANNOTATOR_RETIRED_FACT"), "shelf");
+    assert_eq!(told("NODE_ANNOTATOR_FACTS_DIR"), "/opt/site/facts");
+    let mounts: Vec<_> =
+        pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["hostPath"]["path"]).collect();
+    assert!(mounts.contains(&&Value::from("/opt")), "{mounts:?}");
+    let policy = of_kind(&objects, "ValidatingAdmissionPolicy")[0].to_string();
+    for key in ["files.rack", "files.row", "files.shelf"] {
+        assert!(policy.contains(&format!("k8s.haim.dev/{key}")), "{key}");
     }
 }

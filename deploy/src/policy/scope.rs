@@ -1,7 +1,9 @@
 //! What the policy follows from, and the annotation by which it tells that.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use node_annotator_core::{Collector, DoneMark, Prefix, PrivilegeClass};
+use node_annotator_core::{Collector, DoneMark, NamedFacts, Prefix, PrivilegeClass};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
@@ -49,6 +51,17 @@ struct Told {
     #[serde(default, skip_serializing_if = "is_kept")]
     startup_taint_on_failure: OnFailure,
     collectors: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, ToldFacts>,
+}
+
+/// What an operator has named of a collector.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ToldFacts {
+    names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -114,10 +127,13 @@ impl Scope {
             class.ok_or_else(|| impossible("class", word))
         };
         let found = |name: &String| {
-            collector(name).ok_or_else(|| ScopeError::UnknownCollector {
+            let found = collector(name).ok_or_else(|| ScopeError::UnknownCollector {
                 version: told.version.clone(),
                 collector: name.clone(),
-            })
+            })?;
+            let Some(ToldFacts { names, retired }) = told.facts.get(name) else { return Ok(found) };
+            let named = NamedFacts { names: names.clone(), retired: retired.clone(), path: None };
+            found.with_named_facts(&named).map_err(|_| impossible("facts of the collector", name))
         };
         let taint = |key: &String| {
             let on_failure = told.startup_taint_on_failure;
@@ -158,6 +174,7 @@ impl Scope {
                 .map(|taint| taint.on_failure)
                 .unwrap_or_default(),
             collectors: self.collectors.iter().map(|collector| collector.name.to_owned()).collect(),
+            facts: self.collectors.iter().filter_map(|collector| told_facts(collector)).collect(),
         };
         serde_json::to_string(&told).expect("texts and lists of texts are JSON")
     }
@@ -166,6 +183,13 @@ impl Scope {
     pub fn keys(&self) -> Keys {
         Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day)
     }
+}
+
+/// What an operator has named of a collector, by its name.
+fn told_facts(collector: &Collector) -> Option<(String, ToldFacts)> {
+    let NamedFacts { names, retired, .. } = collector.named_by_operator()?;
+    let is_told = !(names.is_empty() && retired.is_empty());
+    is_told.then(|| (collector.name.to_owned(), ToldFacts { names, retired }))
 }
 
 /// The version that generated a policy, as the policy tells it.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use node_annotator_core::context::BootId;
-use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, PrivilegeClass, Report};
+use node_annotator_core::{
+    Collector, DoneMark, Entry, Facts, NamedFacts, Outcome, Plan, PrivilegeClass, Report,
+};
 use node_annotator_deploy::policy::{self, Keys, SETTINGS_ANNOTATION, Scope, ScopeError};
 use node_annotator_deploy::startup_taint::OnFailure;
 use node_annotator_deploy::{Settings, StartupTaint};
 use proptest::prelude::*;
 
-use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, settings};
+use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, named, selection, settings};
 
 const FAKES: [&Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
 
@@ -114,6 +116,24 @@ fn a_policy_is_generated_again_from_what_it_tells() {
         matches!(&error, ScopeError::UnknownCollector { collector, .. } if collector == "anchor-ip"),
         "{error}"
     );
+}
+
+#[test]
+fn facts_that_an_operator_names_are_allowed_and_told() {
+    static FILES: Collector = named("files").takes_named_facts();
+    let named = NamedFacts {
+        names: vec!["rack".to_owned()],
+        retired: vec!["row".to_owned()],
+        path: Some("/opt/facts".to_owned()),
+    };
+    let selection = selection(&[&FILES]).with_named_facts(&named).unwrap().unwrap();
+    let scope = Scope::new(&Settings::new(selection));
+    let annotations = scope.keys().annotations;
+    assert!(annotations["k8s.haim.dev/files.rack"].is_some(), "may be set");
+    assert!(annotations["k8s.haim.dev/files.row"].is_none(), "may be deleted alone");
+    let made = policy::policy(&scope, policy::rules(&scope));
+    let read = Scope::read(&made, |name| (name == "files").then_some(&FILES)).unwrap();
+    assert_eq!(policy::policy(&read, policy::rules(&read)), made);
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Collector {
         self
     }
 
-    /// Lets an operator name facts of it, beside those declared here.
+    /// Lets an operator name facts of it. It declares the primary fact alone.
     #[must_use]
     pub const fn takes_named_facts(mut self) -> Self {
         self.takes_named_facts = true;

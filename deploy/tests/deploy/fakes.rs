@@ -31,7 +31,7 @@ pub(crate) static OS: Collector = named("os").needs(&[
     Need::HostPath(HostPath::file("/etc/machine-id")),
 ]);
 
-const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
+pub(crate) const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
 pub(crate) const MORE: Fact = Fact::named("more", "nothing more", "none", Stability::Immutable);
 
 pub(crate) const fn named(name: &'static str) -> Collector {
@@ -40,7 +40,7 @@ pub(crate) const fn named(name: &'static str) -> Collector {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every collector")]
-fn nothing(_: &Context) -> Result<Collected, CollectError> {
+pub(crate) fn nothing(_: &Context) -> Result<Collected, CollectError> {
     Ok(Collected::not_applicable("a fake"))
 }
 

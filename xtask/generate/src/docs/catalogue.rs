@@ -16,7 +16,7 @@ const BOOT_ID_BYTES: usize = 8;
 const FLEET: usize = 5_000;
 
 /// The machine whose files make no sense.
-const HOSTILE: &str = "hostile";
+pub(super) const HOSTILE: &str = "hostile";
 
 /// `docs/collectors.md`.
 pub(super) fn page(registry: &Registry) -> String {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node as K8sNode};
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
 use node_annotator_core::PrivilegeClass;
@@ -11,7 +11,8 @@ use node_annotator_deploy::policy::Scope;
 use super::Settings;
 use super::account::Account;
 use super::account_users::ClusterGrants;
-use super::lists::list;
+use crate::operator::fleet::node::Node;
+use crate::operator::lists::{Form, Query, Reader, list};
 use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
@@ -57,19 +58,19 @@ impl Evidence {
         let config = config?;
         let impersonates = config.auth_info.impersonate.is_some();
         let bare = without_impersonation(config.clone());
-        let administrator = cluster::client(config)?;
+        let administrator = cluster::listing_client(config)?;
         let version =
             match administrator.apiserver_version().await.map_err(|error| ClusterError::from(&error)) {
                 Err(error) if error.reason() != Reason::Forbidden => return Err(error.into()),
                 answer => answer.map_err(Trouble::from),
             };
-        let impersonating = if impersonates { cluster::client(bare)? } else { administrator.clone() };
+        let impersonating = if impersonates { cluster::listing_client(bare)? } else { administrator.clone() };
         let namespaces = namespaces(&administrator, settings).await;
         let policies = Api::<ValidatingAdmissionPolicy>::all(administrator.clone());
         let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
         let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
-        let nodes = list(&administrator, None).await;
+        let nodes = nodes(&administrator).await;
         Ok(Self {
             scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
             policy,
@@ -84,6 +85,14 @@ impl Evidence {
             version,
         })
     }
+}
+
+/// All nodes, with what the checks look at.
+async fn nodes(client: &Client) -> Result<Vec<Node>, Trouble> {
+    let mut nodes = Vec::new();
+    let reader = Reader::new(client.clone(), None);
+    reader.visit::<K8sNode, Node>(Query::default(), Form::Whole, |node| nodes.push(node)).await?;
+    Ok(nodes)
 }
 
 /// For a kubeconfig that acts as somebody else: the server takes one such name for each request.

@@ -14,7 +14,6 @@ mod check;
 mod coverage;
 mod evidence;
 mod failures;
-mod lists;
 mod namespaces;
 mod overlap;
 mod policy;

@@ -4,14 +4,13 @@
 //! or a region that cannot be read is left out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, NodeField, Stability,
-    Topic, register,
+    Collect, Collected, Collector, Fact, Facts, Kind, Need, NodeField, Stability, Topic, register,
 };
 
-use crate::source::droplet::{self, Answer, Interface, Malformed, Metadata, Odd};
+use crate::source::droplet::{self, Interface, Metadata};
+use crate::source::metadata::{self, Malformed, Odd};
 
 const DROPLET_ID: Fact = Fact::primary("number of the Droplet, decimal", "289794365", Stability::Immutable)
     .kind(Kind::Number)
@@ -67,25 +66,20 @@ pub static DIGITAL_OCEAN: Collector = Collector::new(
     Topic::Cloud,
     "Number, region and addresses of a DigitalOcean Droplet",
     &[DROPLET_ID, REGION, PUBLIC_IPV4, PUBLIC_IPV6, PRIVATE_IPV4, RESERVED_IPV4, RESERVED_IPV6, DHCP_ENABLED],
-    Collect::Async(|cx| Box::pin(collect(cx))),
+    Collect::Async(|cx| Box::pin(droplet::collect(cx, facts))),
 )
+.reads(&droplet::SOURCES)
+.not_applicable("where DMI and the operator do not name a Droplet")
 .needs(&[Need::MetadataService])
 .variables(&[droplet::URL])
-.timeout(Duration::from_secs(15))
+.timeout(metadata::TIMEOUT)
 .on_request();
 
 register!(DIGITAL_OCEAN);
 
-async fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    match droplet::ask(cx).await? {
-        Answer::Droplet(metadata) => facts(&metadata).map(Collected::from).map_err(droplet::malformed),
-        Answer::NotApplicable(reason) => Ok(Collected::not_applicable(reason)),
-    }
-}
-
 /// The facts of a document.
-fn facts(metadata: &Metadata) -> Result<Facts, Malformed> {
-    let droplet_id = metadata.droplet_id().ok().flatten().ok_or(Malformed::Shape)?;
+fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
+    let droplet_id = metadata.droplet_id().ok().flatten().ok_or(Malformed::Shape(droplet::MACHINE))?;
     let public = metadata.first(|interfaces| interfaces.public);
     let private = metadata.first(|interfaces| interfaces.private);
     let features = metadata.features.clone().told("features");
@@ -97,7 +91,8 @@ fn facts(metadata: &Metadata) -> Result<Facts, Malformed> {
         .with_read(&PRIVATE_IPV4, private.and_then(ipv4))
         .with_read(&RESERVED_IPV4, metadata.reserved_ipv4())
         .with_read(&RESERVED_IPV6, metadata.reserved_ipv6())
-        .with_read(&DHCP_ENABLED, dhcp))
+        .with_read(&DHCP_ENABLED, dhcp)
+        .into())
 }
 
 fn ipv4(interface: Interface) -> Result<Option<Ipv4Addr>, Odd> {

@@ -5,14 +5,13 @@
 //! custom image, or before October 2015. What does not hang on the anchor is in `digital-ocean`.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use node_annotator_core::{
-    Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Need, NodeField, Stability,
-    Topic, register,
+    Collect, Collected, Collector, Fact, Facts, Kind, Need, NodeField, Stability, Topic, register,
 };
 
-use crate::source::droplet::{self, Answer, Malformed, Metadata};
+use crate::source::droplet::{self, Metadata};
+use crate::source::metadata::{self, Malformed};
 
 const ANCHOR_IP: Fact = Fact::primary(
     "anchor IPv4 address of the first public interface, where traffic for the reserved IP arrives",
@@ -44,25 +43,25 @@ pub static DIGITAL_OCEAN_ANCHOR_IP: Collector = Collector::new(
     Topic::Cloud,
     "Anchor IP of a DigitalOcean Droplet, and what else its metadata service tells about its network",
     &[ANCHOR_IP, GATEWAY, NETMASK, DROPLET_ID, REGION, RESERVED_IP],
-    Collect::Async(|cx| Box::pin(collect(cx))),
+    Collect::Async(|cx| Box::pin(droplet::collect(cx, facts))),
 )
+.reads(&droplet::SOURCES)
+.not_applicable("where DMI and the operator do not name a Droplet")
 .needs(&[Need::MetadataService])
 .variables(&[droplet::URL])
-.timeout(Duration::from_secs(15));
+.timeout(metadata::TIMEOUT);
 
 register!(DIGITAL_OCEAN_ANCHOR_IP);
 
-async fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    match droplet::ask(cx).await? {
-        Answer::Droplet(metadata) => facts(&metadata).map_err(droplet::malformed),
-        Answer::NotApplicable(reason) => Ok(Collected::not_applicable(reason)),
-    }
-}
-
 /// The facts of a document.
 fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
-    let interfaces = metadata.interfaces.clone().told("interfaces").map_err(|_| Malformed::Shape)?;
-    let public = interfaces.ok_or(Malformed::Shape)?.public.told("public").map_err(|_| Malformed::Shape)?;
+    let interfaces =
+        metadata.interfaces.clone().told("interfaces").map_err(|_| Malformed::Shape(droplet::MACHINE))?;
+    let public = interfaces
+        .ok_or(Malformed::Shape(droplet::MACHINE))?
+        .public
+        .told("public")
+        .map_err(|_| Malformed::Shape(droplet::MACHINE))?;
     let interfaces =
         public.into_iter().flatten().filter_map(|interface| interface.told("public").transpose());
     let mut anchors = interfaces.filter_map(|interface| match interface {
@@ -71,7 +70,7 @@ fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
     });
     let none = || Ok(Collected::not_applicable("the Droplet has no anchor address"));
     let Some(anchor) = anchors.next() else { return none() };
-    let anchor = anchor.map_err(|_| Malformed::Shape)?;
+    let anchor = anchor.map_err(|_| Malformed::Shape(droplet::MACHINE))?;
     let address = anchor.ip_address.told("anchor_ipv4").map_err(|_| Malformed::Address)?;
     let Some(address) = address else { return none() };
     let (address, prefix_netmask) = with_prefix(&address).ok_or(Malformed::Address)?;

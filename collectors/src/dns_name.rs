@@ -16,14 +16,14 @@ use node_annotator_core::{
 
 const NAME: Fact = Fact::primary(
     "the first, in order of the alphabet, of the confirmed names; lower case, without the final dot",
-    "node-1.example.com",
+    "node-17.example.com",
     Stability::Dynamic,
 )
 .unique();
 const NAMES: Fact = Fact::named(
     "names",
     "all confirmed names, sorted, joined by commas",
-    "node-1.example.com,node-1.internal.example.com",
+    "node-17.example.com",
     Stability::Dynamic,
 )
 .kind(Kind::List)
@@ -39,6 +39,7 @@ pub static DNS_NAME: Collector = Collector::new(
     &[NAME, NAMES],
     Collect::Async(|cx| Box::pin(collect(cx))),
 )
+.not_applicable("where no address of the node has a name that DNS confirms")
 .needs(&[Need::Dns])
 .variables(&[Variable::field(NODE_IPS, "the node's addresses, comma-separated; required", "status.hostIPs")])
 .timeout(Duration::from_secs(10))

@@ -4,12 +4,25 @@
 //! once is enough to have them all. A collector reaches the host through its context alone, and parses apart
 //! from reading.
 
+pub mod aws;
+pub mod azure;
+pub mod cloud;
 pub mod cpu_model;
 pub mod digital_ocean;
 pub mod digital_ocean_anchor_ip;
+pub mod dmi;
+pub mod dmi_inventory;
 pub mod dns_name;
+pub mod firmware;
+pub mod gcp;
+pub mod hetzner;
 pub mod kernel;
+pub mod linode;
+pub mod openstack;
+pub mod oracle;
 pub mod os;
+pub mod scaleway;
 pub mod virt;
+pub mod vultr;
 
 mod source;

@@ -30,28 +30,24 @@ const PRETTY_NAME: Fact = Fact::named(
 const ID_LIKE: Fact = Fact::named(
     "id-like",
     "`ID_LIKE`: distributions that it is like, the nearest first, joined by commas",
-    "rhel,centos,fedora",
+    "fedora,centos",
     Stability::Dynamic,
 )
 .kind(Kind::List);
 const VARIANT_ID: Fact =
-    Fact::named("variant-id", "`VARIANT_ID`: the edition", "aws-k8s-1.31", Stability::Dynamic);
+    Fact::named("variant-id", "`VARIANT_ID`: the edition", "aws-k8s-1.30", Stability::Dynamic);
 const CODENAME: Fact =
     Fact::named("codename", "`VERSION_CODENAME`: the version's other name", "noble", Stability::Dynamic);
 const IMAGE_ID: Fact =
-    Fact::named("image-id", "`IMAGE_ID`: the image that was installed", "node-base", Stability::Dynamic);
+    Fact::named("image-id", "`IMAGE_ID`: the image that was installed", "site-base", Stability::Dynamic);
 const IMAGE_VERSION: Fact =
     Fact::named("image-version", "`IMAGE_VERSION`: the version of that image", "33", Stability::Dynamic);
-const BUILD_ID: Fact = Fact::named(
-    "build-id",
-    "`BUILD_ID`: the build that was installed",
-    "2024-08-19-1540",
-    Stability::Dynamic,
-);
+const BUILD_ID: Fact =
+    Fact::named("build-id", "`BUILD_ID`: the build that was installed", "3f2b1c9a", Stability::Dynamic);
 const SUPPORT_END: Fact = Fact::named(
     "support-end",
     "`SUPPORT_END`: the day when support ends, YYYY-MM-DD",
-    "2029-05-31",
+    "2032-05-31",
     Stability::Dynamic,
 );
 
@@ -89,6 +85,8 @@ pub static OS: Collector = Collector::new(
     ],
     Collect::Blocking(collect),
 )
+.reads(&PATHS)
+.not_applicable("without an os-release file")
 // Every node has `/etc` and `/usr`; `/usr/lib` is missing on some, where the pod would not start.
 .needs(&[
     Need::HostPath(HostPath::optional("/etc", PATHS[0])),

@@ -22,6 +22,18 @@ pub static VIRT: Collector = Collector::new(
     "Hypervisor that the node runs on, or `none`",
     &[HYPERVISOR],
     Collect::Blocking(collect),
+)
+.reads(&[
+    cpuinfo::PATH,
+    SYSINFO_PATH,
+    XEN_TYPE_PATH,
+    XEN_FEATURES_PATH,
+    "/sys/class/dmi/id/*",
+    CLOCKSOURCES_PATH,
+    QEMU_DEVICE_PATH,
+])
+.not_applicable(
+    "where nothing tells of a hypervisor, and bare metal does not tell of itself: arm64, riscv64",
 );
 
 register!(VIRT);

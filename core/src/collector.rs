@@ -21,7 +21,10 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// const UNITS: Fact = Fact::primary("height of the rack in units, decimal", "42", Stability::Immutable);
 ///
 /// static RACK: Collector =
-///     Collector::new("rack", Topic::Other("site"), "The rack", &[UNITS], Collect::Blocking(collect)).on_request();
+///     Collector::new("rack", Topic::Other("site"), "The rack", &[UNITS], Collect::Blocking(collect))
+///         .reads(&["/sys/class/dmi/id/chassis_type"])
+///         .not_applicable("where the firmware names no chassis")
+///         .on_request();
 ///
 /// fn collect(cx: &Context) -> Result<Collected, CollectError> {
 ///     Ok(match cx.host.line("/sys/class/dmi/id/chassis_type")? {
@@ -46,6 +49,11 @@ pub struct Collector {
     /// Raised by one when the facts change between two releases: nodes that have older ones run it again,
     /// once.
     pub revision: u32,
+    /// Where the facts come from: paths and URLs, with `*` for a part that differs. The contract holds it against what
+    /// is looked at.
+    pub reads: &'static [&'static str],
+    /// On which nodes it is not applicable; `None` if it applies everywhere.
+    pub not_applicable: Option<&'static str>,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],
     /// The environment variables it reads.
@@ -74,6 +82,8 @@ impl Collector {
             facts,
             retired: &[],
             revision: 1,
+            reads: &[],
+            not_applicable: None,
             needs: &[],
             variables: &[],
             timeout: DEFAULT_TIMEOUT,
@@ -93,6 +103,21 @@ impl Collector {
     #[must_use]
     pub const fn revision(mut self, revision: u32) -> Self {
         self.revision = revision;
+        self
+    }
+
+    /// Names the paths and URLs that it reads, with `*` for a part that differs, as in
+    /// `/sys/devices/system/cpu/cpu*/topology/core_id`.
+    #[must_use]
+    pub const fn reads(mut self, sources: &'static [&'static str]) -> Self {
+        self.reads = sources;
+        self
+    }
+
+    /// Says on which nodes it is not applicable: `on bare metal`, `where DMI names another cloud`.
+    #[must_use]
+    pub const fn not_applicable(mut self, nodes: &'static str) -> Self {
+        self.not_applicable = Some(nodes);
         self
     }
 

@@ -7,6 +7,8 @@ use node_annotator_core::{
 const PRIMARY: Fact =
     Fact::primary("what the value is, with its shape and unit", "example", Stability::PerBoot);
 
+const PATH: &str = "/sys/kernel/example";
+
 /// The collector.
 pub static EXAMPLE_NAME: Collector = Collector::new(
     "example-name",
@@ -14,12 +16,14 @@ pub static EXAMPLE_NAME: Collector = Collector::new(
     "What is collected, in one line",
     &[PRIMARY],
     Collect::Blocking(collect),
-);
+)
+.reads(&[PATH])
+.not_applicable("where there is no `/sys/kernel/example`");
 
 register!(EXAMPLE_NAME);
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    Ok(match cx.host.line("/sys/kernel/example")? {
+    Ok(match cx.host.line(PATH)? {
         Some(line) => Facts::new(parse(&line)).into(),
         None => Collected::not_applicable("there is no `/sys/kernel/example`"),
     })

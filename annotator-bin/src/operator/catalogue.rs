@@ -41,6 +41,8 @@ pub fn explain(collector: &Collector, prefix: &Prefix, format: Format) -> String
     let mut rows = vec![
         ("topic".to_owned(), collector.topic.to_string()),
         ("selected".to_owned(), collector.selected.to_string()),
+        ("reads".to_owned(), collector.reads.join(" ")),
+        ("not applicable".to_owned(), collector.not_applicable.unwrap_or("nowhere").to_owned()),
         ("needs".to_owned(), needs),
         ("pod security".to_owned(), collector.privilege_class().as_str().to_owned()),
         ("timeout".to_owned(), format!("{:?}", collector.timeout)),
@@ -92,6 +94,8 @@ fn to_json(collector: &Collector, prefix: &Prefix) -> Value {
         "summary": collector.summary,
         "selected": collector.selected,
         "revision": collector.revision,
+        "reads": collector.reads,
+        "notApplicable": collector.not_applicable,
         "needs": collector.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "privilegeClass": collector.privilege_class(),
         "timeoutSeconds": collector.timeout.as_secs_f64(),

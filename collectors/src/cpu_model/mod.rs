@@ -68,7 +68,7 @@ const SOCKETS: Fact = Fact::named(
 )
 .kind(Kind::Number);
 const CORES: Fact =
-    Fact::named("cores", "physical cores with an online CPU, decimal", "128", Stability::Dynamic)
+    Fact::named("cores", "physical cores with an online CPU, decimal", "4", Stability::Dynamic)
         .kind(Kind::Number);
 const THREADS_PER_CORE: Fact = Fact::named(
     "threads-per-core",
@@ -85,7 +85,8 @@ pub static CPU_MODEL: Collector = Collector::new(
     "Model, instruction set level and topology of the CPUs",
     &[MODEL, VENDOR, FAMILY, MODEL_ID, STEPPING, MICROCODE, ISA_LEVEL, SOCKETS, CORES, THREADS_PER_CORE],
     Collect::Blocking(collect),
-);
+)
+.reads(&[cpuinfo::PATH, "/sys/devices/system/cpu/online", "/sys/devices/system/cpu/cpu*/topology/*"]);
 
 register!(CPU_MODEL);
 

@@ -13,7 +13,7 @@ use node_annotator_core::{
 
 use release::Release;
 
-const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-1015-aws", Stability::PerBoot)
+const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-45-generic", Stability::PerBoot)
     .kind(Kind::Version)
     .also_in(NodeField::KernelVersion);
 const MAJOR: Fact =
@@ -25,13 +25,13 @@ const PATCH: Fact =
 const FLAVOR: Fact = Fact::named(
     "flavor",
     "what follows the numbers of the release: the distribution's name for the build",
-    "aws",
+    "generic",
     Stability::PerBoot,
 );
 const BUILD: Fact = Fact::named(
     "build",
     "build number, options and date, as `uname -v` prints them",
-    "#16-Ubuntu SMP Mon Aug 19 19:38:17 UTC 2024",
+    "#45-Ubuntu SMP PREEMPT_DYNAMIC Fri Aug 30 12:02:04 UTC 2024",
     Stability::PerBoot,
 )
 .free_text();
@@ -53,7 +53,7 @@ const TAINTS: Fact = Fact::named(
 const CMDLINE: Fact = Fact::named(
     "cmdline",
     "boot parameters that are known to hold no secret (an allow-list), in order, separated by spaces",
-    "isolcpus=2-15 nohz_full=2-15 mitigations=off",
+    "amd_iommu=on iommu=pt mitigations=auto,nosmt transparent_hugepage=madvise",
     Stability::PerBoot,
 )
 .free_text()
@@ -80,7 +80,8 @@ pub static KERNEL: Collector = Collector::new(
     "Release, build and state of the running kernel",
     &[FULL, MAJOR, MINOR, PATCH, FLAVOR, BUILD, PREEMPTION, TAINTS, CMDLINE, CLOCKSOURCE, BTF],
     Collect::Blocking(collect),
-);
+)
+.reads(&[RELEASE_PATH, VERSION_PATH, TAINTED_PATH, CMDLINE_PATH, CLOCKSOURCE_PATH, BTF_PATH, SYSFS_PATH]);
 
 register!(KERNEL);
 

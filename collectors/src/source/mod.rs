@@ -1,8 +1,11 @@
 //! Sources that several collectors read: parsers and readers, each written once.
 
 pub(crate) mod choice;
+pub(crate) mod cloud;
+pub(crate) mod counts;
 pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;
 pub(crate) mod droplet;
+pub(crate) mod metadata;
 pub(crate) mod os_release;

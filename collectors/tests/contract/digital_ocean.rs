@@ -91,8 +91,8 @@ async fn a_droplet_whose_service_is_unreachable_fails_after_retries() {
 async fn a_service_that_recovers_is_asked_again() {
     let service = Arc::new(Service::new(|_, before| match before {
         0 => Err(HttpError::Timeout),
-        1 => Ok(HttpResponse { status: 500, body: Vec::new() }),
-        _ => Ok(HttpResponse { status: 200, body: droplet_metadata().into_bytes() }),
+        1 => Ok(HttpResponse::new(500, Vec::new())),
+        _ => Ok(HttpResponse::new(200, droplet_metadata().into_bytes())),
     }));
     assert!(matches!(ask(OURS, None, &service).await, Outcome::Collected(_)));
     assert_eq!(service.requests().len(), 3);

@@ -6,6 +6,7 @@
 use node_annotator_collectors as _;
 use node_annotator_core::{Collector, HostRoot, Registry};
 
+mod clouds;
 mod digital_ocean;
 mod dns_name;
 mod golden;

@@ -22,7 +22,7 @@ impl HttpClient for Service {
             if body.len() > limit {
                 Err(HttpError::TooLong { limit })
             } else {
-                Ok(HttpResponse { status: 200, body })
+                Ok(HttpResponse::new(200, body))
             }
         })
     }

@@ -174,9 +174,7 @@ struct Service;
 
 impl HttpClient for Service {
     fn send(&self, _: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        Box::pin(async {
-            Ok(HttpResponse { status: 200, body: br#"{"droplet_id":1,"region":"nyc3"}"#.to_vec() })
-        })
+        Box::pin(async { Ok(HttpResponse::new(200, br#"{"droplet_id":1,"region":"nyc3"}"#.to_vec())) })
     }
 }
 

@@ -11,6 +11,9 @@ use node_annotator_core::{Collector, Facts, Outcome};
 
 use crate::root::{Root, collector, facts, left_out, outcome, registry};
 
+/// Their primary fact has one source on x86, and others elsewhere.
+const OF_SEVERAL: [&str; 1] = ["firmware"];
+
 /// How a path is made unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -52,24 +55,35 @@ fn places(root: &Root, path: &str) -> (PathBuf, PathBuf) {
     (root.path().join(path.trim_start_matches('/')), root.path().join("hidden"))
 }
 
-/// The files that a collector looks at on a machine, and the directories above them, with the faults that
-/// they may have.
-async fn faults(collector: &'static Collector, machine: &str) -> BTreeSet<(String, Fault)> {
+/// What a collector looks at on a machine.
+async fn accesses(collector: &'static Collector, machine: &str) -> Vec<Access> {
     let root = Root::of_fixture(machine);
     let host = root.host();
     drop(outcome(collector, host.clone()).await);
+    host.accesses()
+}
+
+/// The files that were looked at, and the directories above them, with the faults that they may have.
+fn faults(accesses: &[Access]) -> BTreeSet<(String, Fault)> {
     let mut faults = BTreeSet::new();
-    for access in host.accesses() {
-        let (Access::Text(path) | Access::List(path) | Access::Link(path) | Access::Exists(path)) = &access;
+    for access in accesses {
+        let path = access.path();
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
         for end in slashes {
             faults.extend([Fault::NotVisible, Fault::Broken].map(|fault| (path[..end].to_owned(), fault)));
         }
-        if let Access::Text(path) = access {
-            faults.insert((path, Fault::Directory));
+        if let Access::Text(path) | Access::Bytes(path, ..) = access {
+            faults.insert((path.clone(), Fault::Directory));
         }
     }
     faults
+}
+
+/// The source that a path belongs to: what is in a directory whose names are listed is one.
+fn source(path: &str, accesses: &[Access]) -> String {
+    let lists = accesses.iter().filter(|access| matches!(access, Access::List(_))).map(Access::path);
+    let of_list = lists.filter(|list| path.strip_prefix(list).is_some_and(|rest| rest.starts_with('/')));
+    of_list.min_by_key(|list| list.len()).map_or_else(|| path.to_owned(), |list| format!("{list}/*"))
 }
 
 /// Holds the facts of a spoilt host against those of a whole one: what is missing was named, and the rest is
@@ -95,7 +109,8 @@ async fn one_source_at_most_decides_over_a_collector() {
             };
             let root = Root::of_fixture(machine);
             let mut deciding = BTreeSet::new();
-            for (path, fault) in faults(collector, machine).await {
+            let accesses = accesses(collector, machine).await;
+            for (path, fault) in faults(&accesses) {
                 spoil(&root, &path, fault);
                 let what = format!("{} on {machine} with {path} {fault:?}", collector.name);
                 let outcome = outcome(collector, root.host()).await;
@@ -103,12 +118,12 @@ async fn one_source_at_most_decides_over_a_collector() {
                 match outcome {
                     Outcome::Collected(spoilt) => compare(&whole, &spoilt, &what),
                     Outcome::Failed { .. } | Outcome::NotApplicable(_) | Outcome::Unknown(_) => {
-                        deciding.insert(path);
+                        deciding.insert(source(&path, &accesses));
                     }
                     Outcome::TimedOut(_) | Outcome::Panicked(_) => panic!("{what}: {outcome:?}"),
                 }
             }
-            if collector.facts.len() == 1 {
+            if collector.facts.len() == 1 || OF_SEVERAL.contains(&collector.name) {
                 // Its one fact may be put together of several sources.
                 continue;
             }

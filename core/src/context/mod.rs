@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use environment::Environment;
 pub use host::{Access, BootId, HostError, HostErrorKind, HostRoot, HostText, Uname};
-pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
+pub use http::{HttpBudget, HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use resolver::{ResolveError, Resolver};
 pub use unconnected::Unconnected;
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use node_annotator_core::{Collector, Outcome, Registry};
+use node_annotator_core::{Collector, Need, Outcome, Registry};
 use serde_json::{Map, Value};
 
 use crate::breach;
 use crate::machine::{Machine, Trial};
+use crate::sources::Sources;
 
 /// The contract of a collector, on a set of machines.
 ///
@@ -22,7 +23,8 @@ use crate::machine::{Machine, Trial};
 /// - no metadata service is asked where there is none;
 /// - no outcome contains [`SECRET`](crate::SECRET);
 ///
-/// and when every declared fact is found on some machine.
+/// and when every declared fact has the value of its example on some machine, and what its description says of its sources and of where it does
+/// not apply is what was seen: nothing else is read, each source is, and it is not applicable on some machine, or on none.
 #[derive(Debug)]
 pub struct Contract {
     machines: Vec<Machine>,
@@ -83,12 +85,15 @@ impl Contract {
         let mut breaches = Vec::new();
         let mut outcomes = Map::new();
         let mut found = BTreeSet::new();
+        let mut sources = Sources::of(collector);
+        let mut applies_everywhere = true;
         breaches.extend(Registry::new([collector]).err().map(|error| error.to_string()));
         for machine in &self.machines {
             let run = |hidden: Option<&str>| machine.run(collector, &self.variables, hidden);
             let trial = run(None);
             let breaks = |breach: String| format!("on `{}` it {breach}", machine.name);
             breaches.extend(self.of_trial(collector, machine, &trial, &run(None)).into_iter().map(breaks));
+            sources.note(&trial);
             for access in trial.accesses.iter().filter(|_| !machine.shows_nothing()) {
                 let path = access.path();
                 let breach =
@@ -97,13 +102,33 @@ impl Contract {
                 breaches.extend(breach.map(breaks));
             }
             if let Outcome::Collected(facts) = &trial.entry.outcome {
-                found.extend(facts.iter().map(|(name, _)| name));
+                let values = facts.iter().map(|(name, value)| (collector.fact(name), value.to_owned()));
+                found.extend(values.filter_map(|(fact, value)| Some((fact?.name, value))));
             }
+            applies_everywhere &= !matches!(trial.entry.outcome, Outcome::NotApplicable(_));
             outcomes.insert(machine.name.clone(), as_json(&trial));
         }
-        for fact in collector.facts.iter().filter(|fact| !found.contains(&fact.name)) {
+        let may_compare = breaches.is_empty();
+        for fact in collector.facts {
             let name = fact.name.unwrap_or("(primary)");
-            breaches.push(format!("the fact `{name}` is found on no machine"));
+            if !found.iter().any(|(found, _)| *found == fact.name) {
+                breaches.push(format!("the fact `{name}` is found on no machine"));
+            } else if may_compare && !found.contains(&(fact.name, fact.example.to_owned())) {
+                let example = fact.example;
+                breaches
+                    .push(format!("the example `{example}` of the fact `{name}` is its value on no machine"));
+            }
+        }
+        breaches.extend(sources.breaches());
+        match collector.not_applicable {
+            None if !applies_everywhere => {
+                breaches.push("its description does not say where it is not applicable".to_owned());
+            }
+            // DNS says the same of all machines.
+            Some(nodes) if applies_everywhere && !collector.needs.contains(&Need::Dns) => {
+                breaches.push(format!("it is said not to apply {nodes}, and applies on every machine"));
+            }
+            _ => {}
         }
         (Value::Object(outcomes), breaches)
     }

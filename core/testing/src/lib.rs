@@ -28,6 +28,8 @@ mod breach;
 mod contract;
 mod machine;
 mod network;
+mod protocol;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use node_annotator_core::{Collector, Context, Entry, Outcome, Runner, Selection}
 pub use contract::Contract;
 pub use machine::NOTHING_TO_SEE;
 pub use network::{Service, Zone};
+pub use protocol::{Protocol, Token};
 
 /// What stands in fixtures where a machine has a secret. No outcome may contain it.
 pub const SECRET: &str = "sentinel-secret";

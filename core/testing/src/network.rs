@@ -31,7 +31,7 @@ impl Service {
     /// A service that answers everything alike.
     pub fn answers(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
-        Self::new(move |_, _| Ok(HttpResponse { status, body: body.clone().into_bytes() }))
+        Self::new(move |_, _| Ok(HttpResponse::new(status, body.clone())))
     }
 
     /// A service that cannot be reached.
@@ -41,9 +41,11 @@ impl Service {
 
     /// A service whose answers are files of a folder: `http://169.254.169.254/metadata/v1.json` is the file
     /// `metadata/v1.json`, a path that ends in a slash the file `index` below it. The method and what follows
-    /// a `?` do not matter; what is no file is answered with status 404.
+    /// a `?` do not matter; what is no file is answered with status 404. Header fields that all answers have are
+    /// lines of the file `headers`.
     pub fn of_folder(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
+        let headers = fs::read_to_string(folder.join("headers")).unwrap_or_default();
         Self::new(move |request, _| {
             let url = request.url.split(['?', '#']).next().unwrap_or_default();
             let path = url.splitn(4, '/').nth(3).unwrap_or_default();
@@ -52,8 +54,20 @@ impl Service {
             let inside = !file.split('/').any(|part| part.is_empty() || part == "..");
             let body = inside.then(|| fs::read(folder.join(file)).ok()).flatten();
             let status = if body.is_some() { 200 } else { 404 };
-            Ok(HttpResponse { status, body: body.unwrap_or_default() })
+            let response = HttpResponse::new(status, body.unwrap_or_default());
+            let fields = headers.lines().filter_map(|line| line.split_once(": "));
+            Ok(fields.fold(response, |response, (name, value)| response.with_header(name, value)))
         })
+    }
+
+    /// The answer to a request that so many came before. A body longer than the request allows is an error, as
+    /// with the real client.
+    pub fn answer(&self, request: &HttpRequest, before: usize) -> Result<HttpResponse, HttpError> {
+        let limit = request.max_body_bytes;
+        match (self.answer)(request, before) {
+            Ok(response) if response.body.len() > limit => Err(HttpError::TooLong { limit }),
+            answer => answer,
+        }
     }
 
     /// What it was asked so far.
@@ -74,7 +88,7 @@ impl HttpClient for Service {
             return Box::pin(async { Err(HttpError::Address { url: request.url }) });
         }
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = (self.answer)(&request, requests.len());
+        let answer = self.answer(&request, requests.len());
         requests.push(request);
         Box::pin(async { answer })
     }

@@ -178,7 +178,7 @@ impl HttpClient for Script {
         let reply = self.replies.lock().unwrap().pop_front().expect("no more requests than replies");
         Box::pin(async {
             match reply {
-                Reply::Body(body) => Ok(HttpResponse { status: 200, body: body.into() }),
+                Reply::Body(body) => Ok(HttpResponse::new(200, body)),
                 Reply::Error(error) => Err(error),
                 Reply::Never => pending().await,
             }

@@ -141,6 +141,19 @@ fn a_file_that_is_too_long_says_that_it_is_cut() {
 }
 
 #[test]
+fn bytes_of_a_binary_file_are_read_and_nothing_else_of_it() {
+    let root = root(&[("sys/data", None), ("sys/directory", None)]);
+    fs::remove_dir(root.path().join("sys/data")).unwrap();
+    fs::write(root.path().join("sys/data"), [0xff, 0xc3, 0x28, 0x00]).unwrap();
+    let host = HostRoot::new(root.path());
+    assert_eq!(host.bytes("/sys/data", 1, 2).unwrap(), Some(vec![0xc3, 0x28]));
+    assert_eq!(host.bytes("/sys/nothing", 0, 1).unwrap(), None);
+    assert_eq!(kind(host.bytes("/sys/data", 3, 2)), HostErrorKind::Broken);
+    assert_eq!(kind(host.bytes("/sys/directory", 0, 1)), HostErrorKind::Broken);
+    assert_eq!(host.accesses()[0], Access::Bytes("/sys/data".to_owned(), 1, 2));
+}
+
+#[test]
 fn a_file_is_read_once_and_what_was_looked_at_is_known() {
     let root = root(&[("proc/file", Some("before"))]);
     let host = HostRoot::new(root.path());

@@ -80,11 +80,12 @@ fn collectors(registry: &Registry) -> String {
 fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
     let (needs, selected) = (needs(collector), collector.selected);
     let mut text = format!(
-        "\n### {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
+        "\n### {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n{}\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
         collector.name,
         collector.summary,
         collector.privilege_class().as_str(),
         collector.timeout,
+        sources(collector),
     );
     for fact in collector.facts {
         let name = fact_name(collector.name, fact.name);
@@ -113,6 +114,14 @@ fn kind(fact: &Fact) -> String {
         Cardinality::Unique => format!("{kind}, unique"),
         Cardinality::FreeText => "free text".to_owned(),
     }
+}
+
+/// A line about where the facts come from, and one about where there are none.
+fn sources(collector: &Collector) -> String {
+    let sources: Vec<_> = collector.reads.iter().map(|source| format!("`{source}`")).collect();
+    let reads = (!sources.is_empty()).then(|| format!("\nReads {}.\n", sources.join(", ")));
+    let not_applicable = collector.not_applicable.map(|nodes| format!("\nNot applicable {nodes}.\n"));
+    [reads, not_applicable].into_iter().flatten().collect()
 }
 
 fn needs(collector: &Collector) -> String {

@@ -4,7 +4,7 @@
 mod identifiers;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let identifiers = Identifiers::new(facts.flatten());
     let mut recording = Recording { host: &host, root, folder, identifiers, skipped: Vec::new() };
     let accesses = host.accesses();
-    for access in &accesses {
+    // What is read behind a link is written behind it.
+    let (links, others): (Vec<_>, Vec<_>) =
+        accesses.iter().partition(|access| matches!(access, Access::Link(_)));
+    for access in links.into_iter().chain(others) {
         recording.write(access)?;
     }
     eprintln!("written: {}, of {} places that the collectors looked at", folder.display(), accesses.len());
@@ -83,6 +86,12 @@ impl Recording<'_> {
                     let text = self.identifiers.replace(path, &text);
                     self.file(path, &text)
                 }
+                Ok(None) => Ok(()),
+                Err(error) => self.skip(&error),
+            },
+            // What was not read of a binary file may be anything, and is not recorded.
+            Access::Bytes(path, offset, length) => match self.host.bytes(path, *offset, *length) {
+                Ok(Some(bytes)) => self.bytes(path, *offset, &bytes),
                 Ok(None) => Ok(()),
                 Err(error) => self.skip(&error),
             },
@@ -132,7 +141,18 @@ impl Recording<'_> {
         fs::write(&place, text).with_context(|| format!("cannot write `{}`", place.display()))
     }
 
-    /// A link as it is. What it leads to is a directory where something in it is read, too.
+    /// Some bytes of a file that has zeros around them.
+    fn bytes(&self, path: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        let place = self.place(path);
+        if let Some(folder) = place.parent() {
+            create_folder(folder)?;
+        }
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&place);
+        file.and_then(|file| file.write_all_at(bytes, offset))
+            .with_context(|| format!("cannot write `{}`", place.display()))
+    }
+
+    /// A link as it is, with the directory that it leads to.
     fn link(&self, path: &str, target: &str) -> Result<()> {
         let place = self.place(path);
         if place.symlink_metadata().is_ok() {
@@ -141,7 +161,11 @@ impl Recording<'_> {
         if let Some(folder) = place.parent() {
             create_folder(folder)?;
         }
-        symlink(target, &place).with_context(|| format!("cannot write `{}`", place.display()))
+        symlink(target, &place).with_context(|| format!("cannot write `{}`", place.display()))?;
+        if self.root.join(path.trim_start_matches('/')).is_dir() {
+            create_folder(&self.folder.join(behind(path, target)))?;
+        }
+        Ok(())
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "ends an arm of `write`")]
@@ -149,6 +173,21 @@ impl Recording<'_> {
         self.skipped.push(error.to_string());
         Ok(())
     }
+}
+
+/// Where a link leads, below the root and never out of it.
+fn behind(path: &str, target: &str) -> PathBuf {
+    let start =
+        if target.starts_with('/') { "" } else { path.rsplit_once('/').map_or("", |(above, _)| above) };
+    let mut place = PathBuf::new();
+    for part in start.split('/').chain(target.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(place.pop()),
+            part => place.push(part),
+        }
+    }
+    place
 }
 
 fn create_folder(path: &Path) -> Result<()> {
@@ -199,6 +238,21 @@ mod tests {
         let cmdline = fs::read_to_string(copy.join("proc/cmdline")).unwrap();
         assert!(cmdline.starts_with("quiet root=") && !cmdline.contains("2f1c6c2a"), "{cmdline}");
         assert!(!cmdline.contains("hunter2"), "{cmdline}");
+    }
+
+    #[test]
+    fn links_lead_where_they_led_below_the_root() {
+        for (path, target, place) in [
+            (
+                "/sys/block/vda",
+                "../devices/pci0000:00/virtio1/block/vda",
+                "sys/devices/pci0000:00/virtio1/block/vda",
+            ),
+            ("/sys/a", "/proc/./b", "proc/b"),
+            ("/sys/a", "../../../etc", "etc"),
+        ] {
+            assert_eq!(behind(path, target), Path::new(place), "{path} -> {target}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -70,6 +70,11 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
     })?;
 
     let status = response.status().as_u16();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        // What is no text is worth nothing to a collector.
+        value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))
+    };
+    let headers = response.headers().iter().filter_map(header).collect();
     let body = Limited::new(response.into_body(), max_body_bytes).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             HttpError::TooLong { limit: max_body_bytes }
@@ -77,7 +82,7 @@ async fn exchange(resolver: Arc<dyn Resolver>, request: HttpRequest) -> Result<H
             HttpError::Broken(error)
         }
     })?;
-    Ok(HttpResponse { status, body: body.to_bytes().to_vec() })
+    Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec() })
 }
 
 /// An address in the clear. One with user information is none: no metadata service asks for a password, and

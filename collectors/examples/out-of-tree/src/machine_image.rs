@@ -22,6 +22,8 @@ pub static MACHINE_IMAGE: Collector = Collector::new(
     &[IMAGE, VERSION],
     Collect::Blocking(collect),
 )
+.reads(&[PATH])
+.not_applicable("on another system than Amazon Linux")
 .needs(&[Need::HostPath(HostPath::optional("/etc", PATH))]);
 
 register!(MACHINE_IMAGE);

@@ -82,13 +82,19 @@ pub enum Access {
     Link(String),
     /// Whether there is such a path.
     Exists(String),
+    /// Some bytes of a binary file: where they begin, and how many they are.
+    Bytes(String, u64, usize),
 }
 
 impl Access {
     /// The path.
     pub fn path(&self) -> &str {
         match self {
-            Self::Text(path) | Self::List(path) | Self::Link(path) | Self::Exists(path) => path,
+            Self::Text(path)
+            | Self::List(path)
+            | Self::Link(path)
+            | Self::Exists(path)
+            | Self::Bytes(path, ..) => path,
         }
     }
 }
@@ -185,6 +191,19 @@ impl HostRoot {
         number.map(Some).or_else(|_| Failure::broken("it holds no number").at(path))
     }
 
+    /// Some bytes of a binary file, and nothing else of it; a file that ends before the last of them is
+    /// broken.
+    pub fn bytes(&self, path: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>, HostError> {
+        self.record(path, |path| Access::Bytes(path, offset, length))?;
+        self.refuse_sandbox(path)?;
+        let read = || {
+            let place = self.host.roots.open(path, Last::File)?;
+            self.check(&place.path)?;
+            text::bytes(place.fd, offset, length)
+        };
+        read().map(Some).or_else(|failure| failure.at(path))
+    }
+
     /// The names in a directory, sorted.
     pub fn list(&self, path: &str) -> Result<Option<Vec<String>>, HostError> {
         self.record(path, Access::List)?;
@@ -269,7 +288,7 @@ impl HostRoot {
         self.seen().undeclared.clone()
     }
 
-    fn record(&self, path: &str, access: fn(String) -> Access) -> Result<(), HostError> {
+    fn record(&self, path: &str, access: impl FnOnce(String) -> Access) -> Result<(), HostError> {
         if !self.declares(path, HostPath::covers) || path.split('/').any(|part| part == "..") {
             self.seen().undeclared.insert(path.to_owned());
             return Err(HostError::undeclared(path));

@@ -1,9 +1,10 @@
-//! The text of a file of the host.
+//! The text of a file of the host, or some of its bytes.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustix::fs::FileType;
@@ -30,17 +31,8 @@ impl HostText {
     }
 
     pub(super) fn read(fd: OwnedFd) -> Result<Self, Failure> {
-        match file_type(&fd)? {
-            FileType::RegularFile => {}
-            // Container runtimes mask a file with /dev/null.
-            FileType::CharacterDevice => return Err(Failure::not_visible("the container runtime masks it")),
-            FileType::Directory => return Err(Errno::ISDIR.into()),
-            _ => return Err(Failure::broken("it is not a regular file")),
-        }
         let mut bytes = Vec::new();
-        File::from(fd).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error: io::Error| {
-            Errno::from_io_error(&error).map_or(Failure::Broken(error), Failure::from)
-        })?;
+        regular(fd)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failure)?;
         let is_cut = bytes.len() as u64 > MAX_FILE_BYTES;
         bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
         // The usual case needs no second copy of a large file.
@@ -50,6 +42,32 @@ impl HostText {
         };
         Ok(Self { text, is_cut })
     }
+}
+
+/// Some bytes of a file.
+pub(super) fn bytes(fd: OwnedFd, offset: u64, length: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![0; length];
+    match regular(fd)?.read_exact_at(&mut bytes, offset) {
+        Ok(()) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(Failure::broken(format!("it has no {length} bytes from {offset} on")))
+        }
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn regular(fd: OwnedFd) -> Result<File, Failure> {
+    match file_type(&fd)? {
+        FileType::RegularFile => Ok(fd.into()),
+        // Container runtimes mask a file with /dev/null.
+        FileType::CharacterDevice => Err(Failure::not_visible("the container runtime masks it")),
+        FileType::Directory => Err(Errno::ISDIR.into()),
+        _ => Err(Failure::broken("it is not a regular file")),
+    }
+}
+
+fn failure(error: io::Error) -> Failure {
+    Errno::from_io_error(&error).map_or(Failure::Broken(error), Failure::from)
 }
 
 impl Deref for HostText {

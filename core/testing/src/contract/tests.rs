@@ -14,9 +14,12 @@ use tempfile::TempDir;
 
 use super::*;
 
+const FILES: [&str; 2] = ["/sys/word", "/sys/count"];
+const ID: &str = "http://169.254.169.254/id";
+
 type Answer = Result<Collected, CollectError>;
 
-const WORD: Fact = Fact::primary("a word", "word", Stability::PerBoot);
+const WORD: Fact = Fact::primary("a word", "rack", Stability::PerBoot);
 const COUNT: Fact = Fact::named("count", "a number", "1", Stability::PerBoot).kind(Kind::Number);
 
 const fn blocking(collect: fn(&Context) -> Answer) -> Collector {
@@ -28,7 +31,7 @@ const fn asking(collect: for<'a> fn(&'a Context) -> BoxFuture<'a, Answer>) -> Co
 }
 
 const fn named(name: &'static str, collect: Collect) -> Collector {
-    Collector::new(name, Topic::Other("site"), "The rack", &[WORD, COUNT], collect)
+    Collector::new(name, Topic::Other("site"), "The rack", &[WORD, COUNT], collect).reads(&FILES)
 }
 
 /// The text of `/sys/word` and the number in `/sys/count`.
@@ -43,7 +46,7 @@ fn fixtures() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in [
         ("both/sys/word", "rack"),
-        ("both/sys/count", "12"),
+        ("both/sys/count", "1"),
         ("one/sys/word", "shelf"),
         ("cloud/sys/word", "cloud"),
         ("cloud.metadata/id", "i-1"),
@@ -74,7 +77,7 @@ fn a_sound_collector_breaks_nothing_and_its_outcomes_are_by_machine() {
     let outcomes = Contract::new(folder.path()).check(&SOUND);
     let names: Vec<_> = outcomes.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["both", "cloud", "nothing-to-see", "one"]);
-    let both = serde_json::json!({"outcome": "collected", "facts": {"rack": "rack", "rack.count": "12"}});
+    let both = serde_json::json!({"outcome": "collected", "facts": {"rack": "rack", "rack.count": "1"}});
     assert_eq!(outcomes["both"], both);
     assert_eq!(outcomes["nothing-to-see"]["outcome"], "failed");
 }
@@ -115,7 +118,7 @@ fn what_is_not_declared_is_noticed_even_if_the_refusal_is_swallowed() {
 fn an_undeclared_network_is_noticed_even_if_the_refusal_is_swallowed() {
     static HTTP: Collector = asking(|cx| {
         Box::pin(async {
-            let _ = cx.http.send(HttpRequest::get("http://169.254.169.254/id")).await;
+            let _ = cx.http.send(HttpRequest::get(ID)).await;
             Ok(facts(cx)?.into())
         })
     });
@@ -135,11 +138,12 @@ fn an_undeclared_network_is_noticed_even_if_the_refusal_is_swallowed() {
 fn nobody_is_asked_blindly() {
     static BLIND: Collector = asking(|cx| {
         Box::pin(async {
-            let _ = cx.http.send(HttpRequest::get("http://169.254.169.254/id")).await;
+            let _ = cx.http.send(HttpRequest::get(ID)).await;
             Ok(facts(cx)?.into())
         })
     })
-    .needs(&[Need::MetadataService]);
+    .needs(&[Need::MetadataService])
+    .reads(&[FILES[0], FILES[1], ID]);
     let found = breaches(&BLIND);
     let expected = |machine| {
         format!(
@@ -159,11 +163,12 @@ fn the_network_that_is_declared_answers() {
             if cx.host.line("/sys/word")?.as_deref() != Some("cloud") {
                 return Ok(facts.into());
             }
-            let id = cx.http.send(HttpRequest::get("http://169.254.169.254/id")).await?;
+            let id = cx.http.send(HttpRequest::get(ID)).await?;
             Ok(Facts::new(String::from_utf8(id.body).unwrap()).with(&COUNT, names.len()).into())
         })
     })
     .needs(&[Need::Dns, Need::MetadataService])
+    .reads(&[FILES[0], FILES[1], ID])
     .variables(&[Variable::field("ADDRESS", "an address", "status.hostIP")]);
     let folder = fixtures();
     let (outcomes, breaches) = Contract::new(folder.path()).examine(&NETWORK);
@@ -194,7 +199,8 @@ fn what_cannot_be_seen_is_not_absent() {
     static NOT_APPLICABLE: Collector = blocking(|cx| match cx.host.read("/sys/word") {
         Ok(_) => Ok(facts(cx)?.into()),
         Err(_) => Ok(Collected::not_applicable("there is no rack")),
-    });
+    })
+    .not_applicable("without a rack");
     let found = breaches(&NOT_APPLICABLE);
     let hidden = "it is not applicable (there is no rack) if `/sys/word` cannot be seen";
     let nothing = "it says that there is nothing, though it cannot see anything: there is no rack";
@@ -212,7 +218,8 @@ fn what_cannot_be_seen_is_not_absent() {
 fn an_outcome_that_differs_is_noticed() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     static COUNTING: Collector =
-        blocking(|_| Ok(Facts::new("rack").with(&COUNT, RUNS.fetch_add(1, Ordering::Relaxed)).into()));
+        blocking(|_| Ok(Facts::new("rack").with(&COUNT, RUNS.fetch_add(1, Ordering::Relaxed)).into()))
+            .reads(&[]);
     breaks(&COUNTING, "does not say the same each time: ");
 }
 
@@ -248,14 +255,45 @@ fn a_secret_is_noticed_wherever_it_is_told() {
     static REASON: Collector = blocking(|cx| match cx.host.line("/sys/count")? {
         Some(_) => Ok(facts(cx)?.into()),
         None => Ok(Collected::not_applicable(crate::SECRET)),
-    });
+    })
+    .not_applicable("without a number");
     breaks(&REASON, "publishes a secret");
 }
 
 #[test]
 fn a_fact_that_is_found_nowhere_is_noticed() {
-    static RARE: Collector = blocking(|cx| Ok(Facts::new(cx.host.read("/sys/word")?.to_string()).into()));
+    static RARE: Collector =
+        blocking(|cx| Ok(Facts::new(cx.host.read("/sys/word")?.to_string()).into())).reads(&["/sys/word"]);
     assert_eq!(breaches(&RARE), ["the fact `count` is found on no machine"]);
+}
+
+#[test]
+fn an_example_is_a_value_of_some_machine() {
+    static OTHER: Collector = blocking(|cx| Ok(facts(cx)?.with(&COUNT, 42).into()));
+    assert_eq!(breaches(&OTHER), ["the example `1` of the fact `count` is its value on no machine"]);
+}
+
+#[test]
+fn the_description_names_what_is_read_and_nothing_else() {
+    static FEWER: Collector = blocking(|cx| Ok(facts(cx)?.into())).reads(&["/sys/word"]);
+    assert_eq!(breaches(&FEWER), ["it reads `/sys/count`, which its description does not name"]);
+    static MORE: Collector = blocking(|cx| Ok(facts(cx)?.into())).reads(&[FILES[0], FILES[1], "/sys/other"]);
+    assert_eq!(breaches(&MORE), ["it is said to read `/sys/other`, and does so on no machine"]);
+}
+
+#[test]
+fn the_description_says_where_it_is_not_applicable() {
+    static SILENT: Collector = blocking(|cx| match cx.host.line("/sys/count")? {
+        Some(_) => Ok(facts(cx)?.into()),
+        None => Ok(Collected::not_applicable("there is no number")),
+    });
+    let found = breaches(&SILENT);
+    assert!(
+        found.contains(&"its description does not say where it is not applicable".to_owned()),
+        "{found:#?}"
+    );
+    static WRONG: Collector = blocking(|cx| Ok(facts(cx)?.into())).not_applicable("without a rack");
+    assert_eq!(breaches(&WRONG), ["it is said not to apply without a rack, and applies on every machine"]);
 }
 
 #[test]

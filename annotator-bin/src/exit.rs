@@ -19,8 +19,11 @@ pub enum Exit {
     Unfinished = 4,
 }
 
+/// Commands, and what each code means for them.
+pub type Meanings = (&'static [&'static str], [(Exit, &'static str); 5]);
+
 /// The meanings of the codes, by command. Any other command has [`OTHERS`].
-const MEANINGS: [(&[&str], [(Exit, &str); 5]); 5] = [
+const MEANINGS: [Meanings; 5] = [
     (
         &["run"],
         [
@@ -67,7 +70,10 @@ const MEANINGS: [(&[&str], [(Exit, &str); 5]); 5] = [
             (Exit::Done, "everything is removed that was to be"),
             (Exit::Unexpected, UNEXPECTED),
             (Exit::Usage, "the command line is wrong; nothing was changed"),
-            (Exit::Failures, "removed, but there are nodes that failed, still differ, or were written meanwhile"),
+            (
+                Exit::Failures,
+                "removed, but there are nodes that failed, still differ, or were written meanwhile",
+            ),
             (Exit::Unfinished, "not everything was removed; the same command goes on where this one ended"),
         ],
     ),
@@ -96,13 +102,14 @@ impl From<Exit> for ExitCode {
 }
 
 /// The commands whose codes have a meaning of their own, those that share it together, with that of every code.
-pub fn meanings() -> impl Iterator<Item = (&'static [&'static str], [(Exit, &'static str); 5])> {
+pub fn meanings() -> impl Iterator<Item = Meanings> {
     MEANINGS.into_iter()
 }
 
 /// The codes of a command, as its help shows them.
 pub fn help(command: &str) -> String {
-    let rows = MEANINGS.iter().find(|(names, _)| names.contains(&command)).map_or(&OTHERS[..], |(_, rows)| rows);
+    let rows =
+        MEANINGS.iter().find(|(names, _)| names.contains(&command)).map_or(&OTHERS[..], |(_, rows)| rows);
     let mut text = "Exit codes:".to_owned();
     for (exit, meaning) in rows {
         write!(text, "\n  {}  {meaning}", exit.code()).expect("a string takes what is written to it");

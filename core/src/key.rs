@@ -64,7 +64,9 @@ impl Prefix {
 
     /// The collector whose done label, or annotation with the primary fact, has this key.
     pub fn collector_of_done<'a>(&self, key: &'a str) -> Option<&'a str> {
-        self.parts(key).filter(|(name, end)| end.is_none() && *name != OPT_OUT).map(|(collector, _)| collector)
+        self.parts(key)
+            .filter(|(name, end)| end.is_none() && *name != OPT_OUT)
+            .map(|(collector, _)| collector)
     }
 
     /// The collector of a key under this prefix, and the fact, label or mark of it that the key is about.

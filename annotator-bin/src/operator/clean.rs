@@ -42,7 +42,8 @@ impl Keys {
                         return false;
                     }
                     let is_known = registry.find(collector).is_ok() || installed.contains(collector);
-                    let counts = if is_known || all_under_prefix { &mut keys.counts } else { &mut keys.unknown };
+                    let counts =
+                        if is_known || all_under_prefix { &mut keys.counts } else { &mut keys.unknown };
                     *counts.entry(collector.to_owned()).or_default() += 1;
                     is_known || all_under_prefix
                 });

@@ -59,9 +59,11 @@ impl Record {
             return Ok(());
         }
         let path = Request::new(ConfigMap::url_path(&(), Some(&self.namespace)));
-        let patch = Patch::Merge(json!({ "data": boots }));
-        let request = path.patch_metadata(&self.name, &PatchParams::default(), &patch).map(|mut request| {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/merge-patch+json"));
+        let body = Patch::Merge(json!({ "data": boots }));
+        let request = path.patch_metadata(&self.name, &PatchParams::default(), &body).map(|mut request| {
+            request
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/merge-patch+json"));
             request
         });
         reader.ask::<serde_json::Value>(request).await?;
@@ -104,7 +106,14 @@ impl Stale {
         Ok(stale)
     }
 
-    fn add(&mut self, node: &Node, entries: Vec<Entry>, installed: &Installed, oldest: Oldest, record: &Record) {
+    fn add(
+        &mut self,
+        node: &Node,
+        entries: Vec<Entry>,
+        installed: &Installed,
+        oldest: Oldest,
+        record: &Record,
+    ) {
         if !node.is_ready() {
             self.not_ready += 1;
             return;
@@ -114,7 +123,8 @@ impl Stale {
         let is_old = |entry: &Entry| installed.too_old(node, &entry.collector, oldest).is_some();
         let (old, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_old);
         if !entries.is_empty() && record.has(node.name(), &boot) {
-            let why = |entry: &Entry| format!("{}: {}", entry.collector, entry.why.as_deref().unwrap_or_default());
+            let why =
+                |entry: &Entry| format!("{}: {}", entry.collector, entry.why.as_deref().unwrap_or_default());
             let whys: Vec<_> = entries.iter().map(why).collect();
             self.still.push((node.name().to_owned(), whys.join(", ")));
             // What is too old is new after a run, whatever else differs.

@@ -86,9 +86,8 @@ impl Show {
         if !self.keys.is_empty() {
             return self.keys.clone();
         }
-        let primary = |collector: &&'static node_annotator_core::Collector| {
-            Key::parse(collector.name, registry).ok()
-        };
+        let primary =
+            |collector: &&'static node_annotator_core::Collector| Key::parse(collector.name, registry).ok();
         registry.iter().filter_map(|collector| primary(&collector)).collect()
     }
 }
@@ -149,7 +148,9 @@ impl Facts {
         let is_wide = show.form == Form::Wide;
         Ok(match show.form {
             Form::Name => table::names(self.nodes.iter().map(|node| node.name.as_str())),
-            Form::Json | Form::Yaml => table::document("FleetFacts", &self.document(show), show.form == Form::Yaml)?,
+            Form::Json | Form::Yaml => {
+                table::document("FleetFacts", &self.document(show), show.form == Form::Yaml)?
+            }
             Form::Csv if show.group_by.is_empty() => self.each("").csv()?,
             Form::Csv => self.grouped(show, true, "").csv()?,
             Form::Table | Form::Wide if show.group_by.is_empty() => self.each(NONE).text(is_wide, width),

@@ -23,9 +23,10 @@ impl Progress {
 
     /// Tells how far it is.
     pub(crate) fn tell(&mut self, line: &str) {
-        let is_new = self.told.as_ref().is_none_or(|(when, told)| {
-            told != line && (self.is_terminal || when.elapsed() >= PAUSE)
-        });
+        let is_new = self
+            .told
+            .as_ref()
+            .is_none_or(|(when, told)| told != line && (self.is_terminal || when.elapsed() >= PAUSE));
         if is_new {
             // Nobody has to read it.
             let _ = if self.is_terminal {

@@ -72,7 +72,8 @@ impl Plan {
     /// Adds the removal of the labels that keep collectors from running on a node.
     pub(crate) fn add(&mut self, node: &Node, entries: Vec<Entry>, installed: &Installed) {
         let prefix = installed.prefix();
-        let keys = entries.iter().flat_map(|entry| [prefix.done(&entry.collector), prefix.failed(&entry.collector)]);
+        let keys =
+            entries.iter().flat_map(|entry| [prefix.done(&entry.collector), prefix.failed(&entry.collector)]);
         let labels: BTreeMap<_, _> = keys
             .filter_map(|key| {
                 let value = node.label(&key)?.to_owned();
@@ -145,7 +146,8 @@ pub(crate) async fn rerun(
     let followed = Nodes { condition: None, ..nodes.clone() };
     let keep = |node: Node| {
         let planned = plan.collectors.get(node.name());
-        let is_planned = |name: &str| planned.is_some_and(|planned| planned.iter().any(|entry| entry.collector == name));
+        let is_planned =
+            |name: &str| planned.is_some_and(|planned| planned.iter().any(|entry| entry.collector == name));
         (version(&node.metadata.resource_version), installed.entries(&node, is_planned, Oldest::default()))
     };
     let mut follow = Follow::new(reader, &followed, installed.prefix(), keep);
@@ -246,7 +248,8 @@ mod tests {
 
     #[test]
     fn an_error_from_before_is_no_new_failure() {
-        let entry = |state, why: &str| Entry { collector: "kernel".to_owned(), state, why: Some(why.to_owned()) };
+        let entry =
+            |state, why: &str| Entry { collector: "kernel".to_owned(), state, why: Some(why.to_owned()) };
         let before = vec![entry(State::GivenUp, "no luck")];
         for (now, expected) in [
             (entry(State::Failed, "no luck"), None),
@@ -255,7 +258,7 @@ mod tests {
             (entry(State::GivenUp, "no luck"), Some(Err("kernel: no luck".to_owned()))),
             (entry(State::Done, ""), Some(Ok(()))),
         ] {
-            assert_eq!(ended(&[now.clone()], Some(&before)), expected, "{now:?}");
+            assert_eq!(ended(std::slice::from_ref(&now), Some(&before)), expected, "{now:?}");
         }
     }
 }

@@ -60,7 +60,8 @@ impl Status {
         show: Show,
     ) -> Result<Self, Trouble> {
         let chosen = collectors.of(installed)?;
-        let mut status = Self { collectors: chosen.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
+        let mut status =
+            Self { collectors: chosen.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
         let prefix = installed.prefix();
         let take = |node: super::fleet::node::Node| {
             status.add(node.name(), installed.entries(&node, |name| chosen.contains(name), oldest), show);
@@ -93,7 +94,8 @@ impl Status {
             Form::Json | Form::Yaml => table::document("FleetStatus", self, show.form == Form::Yaml)?,
             Form::Csv => self.each().csv()?,
             Form::Name => {
-                let is_unsettled = |node: &&NodeStatus| node.collectors.iter().any(|entry| !entry.state.is_settled());
+                let is_unsettled =
+                    |node: &&NodeStatus| node.collectors.iter().any(|entry| !entry.state.is_settled());
                 table::names(self.nodes.iter().filter(is_unsettled).map(|node| node.name.as_str()))
             }
         })
@@ -101,7 +103,8 @@ impl Status {
 
     /// Everything on one line.
     pub(crate) fn line(&self) -> String {
-        let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        let plural =
+            |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         format!(
             "{}, {}: {}",
             plural(self.node_count, "node"),
@@ -111,7 +114,7 @@ impl Status {
     }
 
     fn text(&self, show: Show, width: Option<u16>) -> String {
-        let mut rows: BTreeMap<(State, String, Vec<&str>, Option<&str>), Vec<&str>> = BTreeMap::new();
+        let mut rows: BTreeMap<Row<'_>, Vec<&str>> = BTreeMap::new();
         for node in &self.nodes {
             let mut groups: BTreeMap<(State, Option<&str>), Vec<&str>> = BTreeMap::new();
             for Entry { collector, state, why } in &node.collectors {
@@ -162,6 +165,10 @@ impl Status {
         table
     }
 }
+
+/// What nodes in one row have in common: state, reason, collectors; the name of the node where none are put
+/// together.
+type Row<'a> = (State, String, Vec<&'a str>, Option<&'a str>);
 
 /// Takes out what nothing is to be done about; says whether anything is left.
 fn without_settled(entries: &mut Vec<Entry>) -> bool {

@@ -1,9 +1,10 @@
 //! Waits until collectors are done, and tells how far they are: `wait`, and `status --watch`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::fleet::follow::{Change, Follow};
 use super::fleet::installed::Installed;
@@ -104,8 +105,9 @@ impl Pace {
         }
         let (new, time) = (total.done().saturating_sub(before), began.elapsed());
         if new > 0 && total.open > 0 && time >= TICK {
-            let left = time.mul_f64(f64::from(u32::try_from(total.open).unwrap_or(u32::MAX)) / f64::from(u32::try_from(new).unwrap_or(u32::MAX)));
-            let rate = f64::from(u32::try_from(new).unwrap_or(u32::MAX)) / time.as_secs_f64();
+            let float = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            let left = time.mul_f64(float(total.open) / float(new));
+            let rate = float(new) / time.as_secs_f64();
             line = format!("{line}; {rate:.1} a second, about {} left", told(left));
         }
         line
@@ -130,24 +132,32 @@ pub(crate) async fn wait(
     end: Option<Instant>,
 ) -> Result<Waited, Trouble> {
     let chosen = collectors.of(installed)?;
-    let keep = |node: Node| {
-        Count::of(&installed.entries(&node, |name| chosen.contains(name), Oldest::default()))
-    };
+    let keep =
+        |node: Node| Count::of(&installed.entries(&node, |name| chosen.contains(name), Oldest::default()));
     let mut follow = Follow::new(reader, nodes, installed.prefix(), keep);
     let (mut pace, mut progress) = (Pace::new(), Progress::new());
     let mut is_listed = false;
     loop {
-        let tick = Instant::now() + TICK;
-        let wake = end.map_or(tick, |end| end.min(tick));
-        match timeout_at(wake, follow.next()).await {
-            Ok(changes) => {
-                for change in changes? {
-                    is_listed |= change == Change::Listed;
-                    pace.apply(change);
+        let changes = {
+            // A list takes longer than a tick, and must not begin anew with each.
+            let mut next = pin!(follow.next());
+            loop {
+                let tick = Instant::now() + TICK;
+                tokio::select! {
+                    changes = &mut next => break changes?,
+                    () = sleep_until(end.map_or(tick, |end| end.min(tick))) => {}
+                }
+                if end.is_some_and(|end| Instant::now() >= end) {
+                    return Ok(Waited::TimedOut);
+                }
+                if is_listed {
+                    progress.tell(&pace.line());
                 }
             }
-            Err(_) if end.is_some_and(|end| Instant::now() >= end) => return Ok(Waited::TimedOut),
-            Err(_) => {}
+        };
+        for change in changes {
+            is_listed |= change == Change::Listed;
+            pace.apply(change);
         }
         if is_listed {
             let total = pace.total();
@@ -170,7 +180,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_line_tells_the_rate_or_that_nothing_changes() {
         let mut pace = Pace::new();
-        for change in [Change::Begin, Change::Seen("a".into(), count(3, 3, 0)), Change::Seen("b".into(), count(3, 3, 0)), Change::Listed] {
+        for change in [
+            Change::Begin,
+            Change::Seen("a".into(), count(3, 3, 0)),
+            Change::Seen("b".into(), count(3, 3, 0)),
+            Change::Listed,
+        ] {
             pace.apply(change);
         }
         assert_eq!(pace.line(), "0 of 6 done, 6 to go");
@@ -188,8 +203,12 @@ mod tests {
     async fn a_node_that_is_not_in_the_next_list_is_dropped() {
         let mut pace = Pace::new();
         for change in [
-            Change::Begin, Change::Seen("a".into(), count(1, 1, 0)), Change::Listed,
-            Change::Begin, Change::Seen("b".into(), count(1, 0, 0)), Change::Listed,
+            Change::Begin,
+            Change::Seen("a".into(), count(1, 1, 0)),
+            Change::Listed,
+            Change::Begin,
+            Change::Seen("b".into(), count(1, 0, 0)),
+            Change::Listed,
         ] {
             pace.apply(change);
         }

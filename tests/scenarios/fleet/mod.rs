@@ -139,13 +139,16 @@ async fn start() -> Result<Fleet> {
     cluster.add_node(node_of("full-1", "intel-xeon").resource("pods", "0")).await?;
     cluster.add_node(NodeSpec::new("crash-1").env("NODE_ANNOTATOR_HOST_ROOT", "/nowhere")).await?;
     cluster.add_node(node_of("tainted-1", "intel-xeon")).await?;
-    let taint = json!({"spec": {"taints": [{"key": "example.com/gpu", "value": "a", "effect": "NoSchedule"}]}});
+    let taint =
+        json!({"spec": {"taints": [{"key": "example.com/gpu", "value": "a", "effect": "NoSchedule"}]}});
     let nodes = Api::<Node>::all(cluster.client());
     nodes.patch("tainted-1", &PatchParams::default(), &Patch::Merge(taint)).await?;
     let root = cluster.folder().join("reboot-1");
     copy(&machine("intel-xeon"), &root)?;
     boot(&root, BOOTS[0])?;
-    cluster.add_node(NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy())).await?;
+    cluster
+        .add_node(NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy()))
+        .await?;
     let sets = install(&cluster, &impatient()?).await?;
     Ok(Fleet { cluster, metadata, root, sets })
 }

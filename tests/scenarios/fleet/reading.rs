@@ -79,10 +79,13 @@ async fn status_is_folded_selected_and_counted(cluster: &Cluster) -> Result<()> 
 }
 
 async fn facts_are_columns(cluster: &Cluster) -> Result<()> {
-    let grouped = run(cluster, &["get", "--group-by", "kernel,kubernetes.io/os", "--where", "kernel >= 5"]).await?;
+    let grouped =
+        run(cluster, &["get", "--group-by", "kernel,kubernetes.io/os", "--where", "kernel >= 5"]).await?;
     assert!(grouped.stdout.starts_with("KERNEL "), "{grouped:?}");
     assert!(grouped.stdout.contains("worker-[1-3]"), "{grouped:?}");
-    let facts = run(cluster, &["get", "kernel,kernel.major,pool,site-rack", "-o", "json", "--sort-by", "pool"]).await?;
+    let facts =
+        run(cluster, &["get", "kernel,kernel.major,pool,site-rack", "-o", "json", "--sort-by", "pool"])
+            .await?;
     let facts = facts.json()?;
     assert_eq!(facts["facts"][1], json!({"name": "kernel.major", "kind": "number"}));
     assert_eq!(facts["facts"][3], json!({"name": "site-rack", "kind": null}));
@@ -102,8 +105,16 @@ async fn what_cannot_be_told_is_an_error(cluster: &Cluster) -> Result<()> {
     for (arguments, code, error) in [
         (&["status", "--collectors", "virt"][..], 4, "error: the collector `virt` is not installed"),
         (&["status", "--selector", "no=such"], 4, "error: no node is selected"),
-        (&["status", "--nodes", "no-such"], 4, "note: there is no such node: no-such\nerror: no node is selected"),
-        (&["status", "--prefix", "example.com"], 4, "error: no DaemonSet in the namespace `node-annotator` is keyed on labels under `example.com`"),
+        (
+            &["status", "--nodes", "no-such"],
+            4,
+            "note: there is no such node: no-such\nerror: no node is selected",
+        ),
+        (
+            &["status", "--prefix", "example.com"],
+            4,
+            "error: no DaemonSet in the namespace `node-annotator` is keyed on labels under `example.com`",
+        ),
         (&["status", "--as", "nobody"], 4, "error: not allowed: "),
         (&["status", "--context", "no-such"], 4, "error: no usable kubeconfig"),
         (&["get", "kernel.mayor"], 2, "error: `kernel` has no fact `mayor`"),
@@ -115,7 +126,8 @@ async fn what_cannot_be_told_is_an_error(cluster: &Cluster) -> Result<()> {
     }
     // A reader that has gone away has seen what it wanted.
     let (mut reader, writer) = std::io::pipe()?;
-    let mut child = command(cluster, &["get", "-o", "json"])?.stdout(writer).stderr(Stdio::piped()).spawn()?;
+    let mut child =
+        command(cluster, &["get", "-o", "json"])?.stdout(writer).stderr(Stdio::piped()).spawn()?;
     reader.read_exact(&mut [0; 1])?;
     drop(reader);
     assert_eq!(child.wait().await?.code(), Some(0));

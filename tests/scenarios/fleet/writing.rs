@@ -40,8 +40,9 @@ pub(super) async fn what_is_stale_runs_again_once_for_each_boot(fleet: &Fleet) -
     let expired = run(cluster, &["expire"]).await?;
     assert_eq!((expired.code, expired.stderr.as_str()), (0, "nodes changed: 1\n"));
     let requests = cluster.annotator_requests().await?.split_off(requests);
-    let is_patch_by_operator =
-        |request: &&node_annotator_tests::audit::Request| request.verb == "patch" && request.uri.contains("operator");
+    let is_patch_by_operator = |request: &&node_annotator_tests::audit::Request| {
+        request.verb == "patch" && request.uri.contains("operator")
+    };
     assert_eq!(requests.iter().filter(is_patch_by_operator).count(), 1, "{requests:#?}");
     wait_for_states(cluster, &[("reboot-1 kernel", "done"), ("reboot-1 cpu-model", "done")]).await?;
     let after = cluster.node("reboot-1").await?;
@@ -55,10 +56,12 @@ pub(super) async fn what_is_stale_runs_again_once_for_each_boot(fleet: &Fleet) -
     let before = cluster.node("reboot-1").await?;
     let second = run(cluster, &["expire"]).await?;
     assert_eq!(second.code, 3, "{second:?}");
-    let still = "warning: `reboot-1` has run again in this boot, and its facts still differ: cpu-model: another boot";
+    let still =
+        "warning: `reboot-1` has run again in this boot, and its facts still differ: cpu-model: another boot";
     assert!(second.stderr.starts_with(still), "{second:?}");
     assert_eq!(ours(&cluster.node("reboot-1").await?), ours(&before));
-    let record = Api::<ConfigMap>::namespaced(cluster.client(), "node-annotator-expire").get("expired").await?;
+    let record =
+        Api::<ConfigMap>::namespaced(cluster.client(), "node-annotator-expire").get("expired").await?;
     let boots = record.data.context("no data")?;
     assert_eq!(boots["reboot-1"], BOOTS[2][..8]);
 
@@ -79,7 +82,8 @@ pub(super) async fn what_was_given_up_or_is_named_runs_again_in_waves(fleet: &Fl
     let cluster = &fleet.cluster;
     let everything = run(cluster, &["rerun"]).await?;
     assert_eq!(everything.code, 2, "{everything:?}");
-    let nothing = run(cluster, &["rerun", "--collectors", "kernel", "--nodes", "out-1,full-1,tainted-1"]).await?;
+    let nothing =
+        run(cluster, &["rerun", "--collectors", "kernel", "--nodes", "out-1,full-1,tainted-1"]).await?;
     assert_eq!((nothing.code, nothing.stderr.as_str()), (0, "nothing to run again\n"));
     let dry = run(cluster, &["rerun", "--failed", "--dry-run"]).await?;
     assert!(dry.stdout.contains("\ndroplet-1  1      digital-ocean-anchor-ip\n"), "{dry:?}");
@@ -99,10 +103,26 @@ pub(super) async fn what_was_given_up_or_is_named_runs_again_in_waves(fleet: &Fl
 
     // What fails again is counted, and no further wave begins.
     fleet.metadata.set(Answer::status(500, "out of order"));
-    let again = &["rerun", "--collectors", ANCHOR_IP, "--nodes", "amd-1,droplet-1,worker-3", "--wait", "--max-in-flight", "2", "--max-failures", "1"];
+    let again = &[
+        "rerun",
+        "--collectors",
+        ANCHOR_IP,
+        "--nodes",
+        "amd-1,droplet-1,worker-3",
+        "--wait",
+        "--max-in-flight",
+        "2",
+        "--max-failures",
+        "1",
+    ];
     let again = run(cluster, again).await?;
     assert_eq!(again.code, 4, "{again:?}");
-    assert!(again.stderr.contains("error: `droplet-1` is not done: digital-ocean-anchor-ip: the metadata service"), "{again:?}");
+    assert!(
+        again
+            .stderr
+            .contains("error: `droplet-1` is not done: digital-ocean-anchor-ip: the metadata service"),
+        "{again:?}"
+    );
     assert!(again.stderr.contains("nodes changed: 2, not begun, since it was stopped: 1\n"), "{again:?}");
     Ok(())
 }
@@ -123,7 +143,9 @@ pub(super) async fn keys_are_taken_away_and_those_of_others_stay(fleet: &Fleet) 
         assert!(asked.stderr.contains(text), "{text}: {asked:?}");
     }
     for set in &fleet.sets {
-        Api::<DaemonSet>::namespaced(cluster.client(), NAMESPACE).delete(set, &DeleteParams::default()).await?;
+        Api::<DaemonSet>::namespaced(cluster.client(), NAMESPACE)
+            .delete(set, &DeleteParams::default())
+            .await?;
     }
     wait::until("the pods to go", async || {
         let left = cluster.pods(NAMESPACE).await?.len();

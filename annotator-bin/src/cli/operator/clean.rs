@@ -54,14 +54,15 @@ impl CleanCommand {
             let reader = fleet.reader(app).await?;
             let mut names = BTreeSet::new();
             // Without a DaemonSet nothing is installed, and nothing writes it back.
-            if let Some(installed) = fleet.installed(&reader, registry).await.ok() {
+            if let Ok(installed) = fleet.installed(&reader, registry).await {
                 names.extend(installed.collectors().into_iter().map(str::to_owned));
                 eprintln!("warning: its DaemonSets are there, and write everything back; delete them first:");
                 for namespace in fleet.namespaces() {
                     eprintln!("  kubectl delete daemonsets --namespace {namespace} --all");
                 }
             }
-            let keys = Keys::read(&reader, &nodes, &collectors, fleet.prefix(), registry, &names, *all_under_prefix);
+            let keys =
+                Keys::read(&reader, &nodes, &collectors, fleet.prefix(), registry, &names, *all_under_prefix);
             let keys = keys.await?;
             if let Some(unknown) = keys.told_unknown() {
                 eprintln!("{unknown}\nhint: --all-under-prefix takes them away too");

@@ -33,9 +33,8 @@ fn notes() -> String {
     let notes = "\
 Stale is what `status` calls so: facts of another boot, kernel or machine, or older than --max-age.
 Only nodes that are ready run again, and only the collectors that are stale. Where facts still
-differ after a run in the same boot, the node is named and left alone, as long as there is a record
-of that: the ConfigMap `expired` in the namespace NAMESPACE-expire. `manifests --expire` prints it
-with a CronJob that runs this command.";
+differ after a run in the same boot, the node is named and left alone, where there is a record
+of that: the ConfigMap `expired` in the namespace NAMESPACE-expire, which an operator makes.";
     format!("{notes}\n\n{}", exit::help("expire"))
 }
 
@@ -48,8 +47,7 @@ impl ExpireCommand {
             let installed = fleet.installed(&reader, registry).await?;
             let namespace = fleet.installation().expire_namespace();
             let record = Record::read(&reader, namespace, node_annotator_deploy::EXPIRED.to_owned()).await?;
-            let stale =
-                Stale::read(&reader, &installed, &nodes, &collectors, age.oldest(), &record).await?;
+            let stale = Stale::read(&reader, &installed, &nodes, &collectors, age.oldest(), &record).await?;
             for (node, why) in &stale.still {
                 eprintln!("warning: `{node}` has run again in this boot, and its facts still differ: {why}");
             }

@@ -21,9 +21,9 @@ use crate::operator::fleet::selection::{Collectors, Names, Nodes};
 use crate::operator::fleet::state::Oldest;
 use crate::operator::lists::Reader;
 use crate::operator::table::Form;
+use crate::process;
 use crate::process::stop::Stop;
 use crate::process::watchdog::{LastWords, Watchdog};
-use crate::process;
 use crate::trouble::Trouble;
 
 const SELECTION: &str = "Selection";
@@ -122,12 +122,7 @@ pub(super) struct FleetOptions {
     nodes: NodesOptions,
 
     /// These collectors alone: names with commas; `-NAME` takes away. All that are installed by default
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_COLLECTORS",
-        value_name = "LIST",
-        allow_hyphen_values = true
-    )]
+    #[arg(long, env = "NODE_ANNOTATOR_COLLECTORS", value_name = "LIST", allow_hyphen_values = true)]
     collectors: Option<String>,
 
     /// The namespace that it is installed in, as given to `manifests`

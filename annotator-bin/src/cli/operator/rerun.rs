@@ -83,7 +83,8 @@ Examples:
 
 impl RerunCommand {
     pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
-        let Self { fleet, failed, stale, all, age, max_in_flight, wait, timeout, max_failures, dry_run } = self;
+        let Self { fleet, failed, stale, all, age, max_in_flight, wait, timeout, max_failures, dry_run } =
+            self;
         if !failed && !stale && !all && !fleet.names_something() {
             return Err(Usage(Trouble::new(
                 "everything on every node would run again",

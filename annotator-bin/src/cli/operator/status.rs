@@ -10,10 +10,12 @@ use crate::cli::options::OUTPUT;
 use crate::exit::{self, Exit};
 use crate::operator::status::{Show, Status};
 use crate::operator::table;
+use crate::operator::wait::wait;
 use crate::output::print;
 
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct StatusCommand {
     #[command(flatten)]
     fleet: FleetOptions,
@@ -31,6 +33,10 @@ pub(crate) struct StatusCommand {
     /// A row for each node
     #[arg(long, env = "NODE_ANNOTATOR_NO_FOLD", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     no_fold: bool,
+
+    /// Tell on stderr how far it is, and print once nothing is left to wait for
+    #[arg(short, long, env = "NODE_ANNOTATOR_WATCH", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    watch: bool,
 
     /// End with 3 where anything is pending, failed or stale
     #[arg(long, env = "NODE_ANNOTATOR_EXIT_CODE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
@@ -56,12 +62,16 @@ Examples:
 
 impl StatusCommand {
     pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
-        let Self { fleet, age, form, all, no_fold, exit_code } = self;
+        let Self { fleet, age, form, all, no_fold, watch, exit_code } = self;
         let Meant { nodes, collectors } = fleet.meant(registry)?;
         let show = Show { form: form.output, all: *all, fold: !no_fold };
         fleet::run(async {
             let reader = fleet.reader(app).await?;
-            let installed = fleet.installed(&reader, registry).await?;
+            let mut installed = fleet.installed(&reader, registry).await?;
+            if *watch {
+                wait(&reader, &installed, &nodes, &collectors, None).await?;
+                installed = fleet.installed(&reader, registry).await?;
+            }
             let status = Status::read(&reader, &installed, &nodes, &collectors, age.oldest(), show).await?;
             print(&status.render(show, table::width())?)?;
             Ok(if *exit_code && status.totals.unsettled() > 0 { Exit::Failures } else { Exit::Done })

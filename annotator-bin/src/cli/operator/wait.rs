@@ -65,10 +65,13 @@ impl WaitCommand {
             let show = Show { form: form.output, all: false, fold: true };
             let status =
                 Status::read(&reader, &installed, &nodes, &collectors, Oldest::default(), show).await?;
-            eprintln!("error: {}", match waited {
-                Waited::TimedOut => format!("not done within {timeout:?}"),
-                Waited::Done | Waited::GivenUp => "what is left was given up".to_owned(),
-            });
+            eprintln!(
+                "error: {}",
+                match waited {
+                    Waited::TimedOut => format!("not done within {timeout:?}"),
+                    Waited::Done | Waited::GivenUp => "what is left was given up".to_owned(),
+                }
+            );
             print(&status.render(show, table::width())?)?;
             Ok(Exit::Failures)
         })

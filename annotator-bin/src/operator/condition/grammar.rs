@@ -202,24 +202,35 @@ mod tests {
     }
 
     fn conditions() -> impl Strategy<Value = Condition> {
-        let key = || prop_oneof![
-            "site-[a-z]{1,3}(\\.[a-z]{1,3})?".prop_map(|text| Key::Fact(text, None)),
-            "[a-z]{1,3}\\.io/[a-z]{1,3}".prop_map(Key::Label),
-        ];
+        let key = || {
+            prop_oneof![
+                "site-[a-z]{1,3}(\\.[a-z]{1,3})?".prop_map(|text| Key::Fact(text, None)),
+                "[a-z]{1,3}\\.io/[a-z]{1,3}".prop_map(Key::Label),
+            ]
+        };
         let operator = proptest::sample::select(vec![
-            Operator::Equal, Operator::Unequal, Operator::Less, Operator::LessOrEqual, Operator::Greater,
-            Operator::GreaterOrEqual, Operator::Contains,
+            Operator::Equal,
+            Operator::Unequal,
+            Operator::Less,
+            Operator::LessOrEqual,
+            Operator::Greater,
+            Operator::GreaterOrEqual,
+            Operator::Contains,
         ]);
         let leaf = prop_oneof![
             key().prop_map(Condition::Has),
-            (key(), operator, "[^\"]{0,5}").prop_map(|(key, operator, value)| Condition::Compare(key, operator, value)),
-            (key(), proptest::collection::vec("[^']{0,4}", 1..3)).prop_map(|(key, values)| Condition::In(key, values)),
+            (key(), operator, "[^\"]{0,5}")
+                .prop_map(|(key, operator, value)| Condition::Compare(key, operator, value)),
+            (key(), proptest::collection::vec("[^']{0,4}", 1..3))
+                .prop_map(|(key, values)| Condition::In(key, values)),
         ];
-        leaf.prop_recursive(3, 8, 3, |inner| prop_oneof![
-            proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::All),
-            proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::Any),
-            inner.prop_map(|condition| Condition::Not(Box::new(condition))),
-        ])
+        leaf.prop_recursive(3, 8, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::All),
+                proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::Any),
+                inner.prop_map(|condition| Condition::Not(Box::new(condition))),
+            ]
+        })
     }
 
     proptest! {
@@ -243,7 +254,9 @@ mod tests {
     #[test]
     fn brackets_nest_as_deep_as_there_is_room() {
         let registry = Registry::from_inventory().unwrap();
-        let nested = |open: &str, close: &str| parse(&format!("{}kernel{}", open.repeat(MAX_NESTED), close.repeat(MAX_NESTED)), &registry);
+        let nested = |open: &str, close: &str| {
+            parse(&format!("{}kernel{}", open.repeat(MAX_NESTED), close.repeat(MAX_NESTED)), &registry)
+        };
         for (open, close) in [("(", ")"), ("!", ""), ("not ", "")] {
             assert!(nested(open, close).is_ok(), "{open}");
             assert!(nested(&format!("{open}{open}"), &format!("{close}{close}")).is_err(), "{open}");

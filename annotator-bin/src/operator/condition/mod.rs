@@ -205,7 +205,9 @@ mod tests {
             assert!(holds(condition), "{condition}");
             assert!(!holds(&format!("not ({condition})")), "{condition}");
         }
-        for condition in ["virt == kvm", "kernel.taints contains P,O", "site-rack > 1", "virt > 1", "virt in (kvm)"] {
+        for condition in
+            ["virt == kvm", "kernel.taints contains P,O", "site-rack > 1", "site-none > 1", "virt in (kvm)"]
+        {
             assert!(!holds(condition), "{condition}");
         }
     }

@@ -106,9 +106,8 @@ fn parts(version: &str) -> impl Iterator<Item = Part<'_>> {
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
         let first = rest.chars().next()?;
-        let end = rest
-            .find(|c: char| !c.is_alphanumeric() || is_digit(c) != is_digit(first))
-            .unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !c.is_alphanumeric() || is_digit(c) != is_digit(first)).unwrap_or(rest.len());
         let (part, after) = rest.split_at(end);
         rest = after;
         Some(if is_digit(first) {
@@ -129,8 +128,16 @@ mod tests {
     #[test]
     fn versions_compare_part_by_part() {
         let ordered = [
-            "5.15.0-100-generic", "6.1", "6.8", "6.8.0-9", "6.8.0-45-generic", "6.8.0-1015-aws", "6.10.1",
-            "10.0.0-rc1", "10.0.0-01", "123456789012345678901234567890",
+            "5.15.0-100-generic",
+            "6.1",
+            "6.8",
+            "6.8.0-9",
+            "6.8.0-45-generic",
+            "6.8.0-1015-aws",
+            "6.10.1",
+            "10.0.0-rc1",
+            "10.0.0-01",
+            "123456789012345678901234567890",
         ];
         for (at, one) in ordered.iter().enumerate() {
             for (other_at, other) in ordered.iter().enumerate() {

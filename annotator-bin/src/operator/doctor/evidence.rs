@@ -11,11 +11,11 @@ use node_annotator_deploy::policy::Scope;
 use super::Settings;
 use super::account::Account;
 use super::account_users::ClusterGrants;
-use crate::operator::fleet::node::Node;
-use crate::operator::lists::{Form, Query, Reader, list};
 use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
+use crate::operator::fleet::node::Node;
+use crate::operator::lists::{Form, Query, Reader, list};
 use crate::trouble::Trouble;
 
 /// The cluster as it is seen from outside.

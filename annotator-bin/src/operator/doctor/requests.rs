@@ -37,7 +37,7 @@ impl Nodes {
         let Some((own, uid)) = nodes.next().map(|node| (node.name, node.uid)) else {
             return Err(Trouble::new("there are no nodes to try it on", "add a node, and run it again"));
         };
-        let other = nodes.next().map(|node| node.name).unwrap_or_else(|| format!("not-{own}"));
+        let other = nodes.next().map_or_else(|| format!("not-{own}"), |node| node.name);
         Ok(Self { own, uid, other })
     }
 }

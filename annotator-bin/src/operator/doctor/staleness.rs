@@ -47,8 +47,7 @@ impl<'a> Stale<'a> {
     fn find(node: &'a Node, scope: &Scope) -> Option<Self> {
         let found = |collector: &&'static Collector| Some((*collector, why(node, collector, &scope.prefix)?));
         let collectors: Vec<_> = scope.collectors.iter().filter_map(found).collect();
-        (!collectors.is_empty())
-            .then(|| Self { node: node.name(), collectors })
+        (!collectors.is_empty()).then(|| Self { node: node.name(), collectors })
     }
 
     fn told(&self) -> String {

@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
-use crate::operator::fleet::pods::{self, FAILED_CREATE};
-use crate::operator::lists::{Form, Query, Reader, list};
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
     staleness,
 };
+use crate::operator::fleet::pods::{self, FAILED_CREATE};
+use crate::operator::lists::{Form, Query, Reader, list};
 use crate::trouble::Trouble;
 
 /// A check.

@@ -157,7 +157,8 @@ fn is_tolerated(taint: &Taint, toleration: &Toleration) -> bool {
     let of_effect = effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == taint.effect);
     let key = key.as_deref().unwrap_or_default();
     let exists = operator.as_deref() == Some("Exists");
-    let of_value = exists || value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
+    let of_value =
+        exists || value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
     of_effect && (key == taint.key || (key.is_empty() && exists)) && of_value
 }
 
@@ -251,16 +252,35 @@ mod tests {
             labels[key] = json!(value);
             labels
         };
-        let taint = |key: &str, value: &str, effect: &str| json!([{ "key": key, "value": value, "effect": effect }]);
+        let taint =
+            |key: &str, value: &str, effect: &str| json!([{ "key": key, "value": value, "effect": effect }]);
         for (labels, taints, why) in [
             (usual.clone(), json!([]), None),
             (usual.clone(), taint("known", "x", "NoSchedule"), None),
             (usual.clone(), taint("node.kubernetes.io/not-ready", "", "NoExecute"), None),
             (usual.clone(), taint("any", "", "PreferNoSchedule"), None),
-            (usual.clone(), taint("known", "y", "NoSchedule"), Some("the taint `known=y:NoSchedule` is not tolerated by DaemonSet `node-annotator`")),
-            (usual.clone(), taint("node.kubernetes.io/not-ready", "", "NoSchedule"), Some("the taint `node.kubernetes.io/not-ready:NoSchedule` is not tolerated by DaemonSet `node-annotator`")),
-            (with("k8s.haim.dev/opt-out", ""), json!([]), Some("opted out by the label `k8s.haim.dev/opt-out`")),
-            (with("pool", "b"), json!([]), Some("DaemonSet `node-annotator` selects nodes with the label `pool=a`")),
+            (
+                usual.clone(),
+                taint("known", "y", "NoSchedule"),
+                Some("the taint `known=y:NoSchedule` is not tolerated by DaemonSet `node-annotator`"),
+            ),
+            (
+                usual.clone(),
+                taint("node.kubernetes.io/not-ready", "", "NoSchedule"),
+                Some(
+                    "the taint `node.kubernetes.io/not-ready:NoSchedule` is not tolerated by DaemonSet `node-annotator`",
+                ),
+            ),
+            (
+                with("k8s.haim.dev/opt-out", ""),
+                json!([]),
+                Some("opted out by the label `k8s.haim.dev/opt-out`"),
+            ),
+            (
+                with("pool", "b"),
+                json!([]),
+                Some("DaemonSet `node-annotator` selects nodes with the label `pool=a`"),
+            ),
             (with("type", "kwok"), json!([]), Some("left out by the label `type=kwok`")),
         ] {
             let found = demand.obstacle(&node(&labels, &taints), &prefix).map(|obstacle| match obstacle {

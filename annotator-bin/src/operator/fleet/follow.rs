@@ -62,7 +62,9 @@ impl<'a, S, F: Fn(Node) -> S> Follow<'a, F> {
             let Some(version) = self.version.clone() else {
                 match self.list().await {
                     Ok(changes) => return Ok(changes),
-                    Err(trouble) if self.version.is_none() && self.failures >= MAX_FAILURES => return Err(trouble),
+                    Err(trouble) if self.version.is_none() && self.failures >= MAX_FAILURES => {
+                        return Err(trouble);
+                    }
                     // The first list tells whether it works at all.
                     Err(trouble) if self.failures == 0 => return Err(trouble),
                     Err(_) => {

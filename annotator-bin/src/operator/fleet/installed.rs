@@ -68,7 +68,8 @@ impl Installed {
         let of_namespace = Query { namespace: Some(namespace), ..Query::default() };
         let pods = |pod: Pod| {
             let (Some(node), Some(set)) = (pod.node(), pod.daemon_set()) else { return };
-            self.pods.insert((node.to_owned(), format!("{namespace}/{set}")), AtWork { trouble: pod.trouble() });
+            self.pods
+                .insert((node.to_owned(), format!("{namespace}/{set}")), AtWork { trouble: pod.trouble() });
         };
         reader.visit::<K8sPod, Pod>(of_namespace, Form::Whole, pods).await?;
         let fields = format!("reason={FAILED_CREATE}");
@@ -76,7 +77,9 @@ impl Installed {
         let mut events = Vec::new();
         reader.visit::<K8sEvent, Event>(query, Form::Whole, |event| events.push(event)).await?;
         for demand in &demands {
-            if let Some((text, _)) = refusals(&events, Some(&demand.name)).iter().max_by_key(|(_, count)| **count) {
+            if let Some((text, _)) =
+                refusals(&events, Some(&demand.name)).iter().max_by_key(|(_, count)| **count)
+            {
                 self.refused.insert(demand.full_name(), (*text).to_owned());
             }
         }

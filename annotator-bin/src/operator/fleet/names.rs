@@ -63,9 +63,9 @@ fn number(name: &str) -> Option<(&str, &str, &str)> {
 pub(crate) fn unfold(folded: &str) -> Result<Vec<String>, String> {
     let Some((head, rest)) = folded.split_once('[') else { return Ok(vec![folded.to_owned()]) };
     let wrong = || format!("`{folded}` is no set of names: write it as `worker-[001-120,125]`");
-    let (list, tail) = rest.split_once(']').ok_or_else(wrong)?;
+    let (numbers, end) = rest.split_once(']').ok_or_else(wrong)?;
     let mut names = Vec::new();
-    for part in list.split(',') {
+    for part in numbers.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let is_number = |text: &str| {
             !text.is_empty() && text.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -81,7 +81,7 @@ pub(crate) fn unfold(folded: &str) -> Result<Vec<String>, String> {
         if last - first >= MAX_NAMES {
             return Err(format!("`{folded}` stands for more than {MAX_NAMES} names"));
         }
-        names.extend((first..=last).map(|number| format!("{head}{number:0length$}{tail}")));
+        names.extend((first..=last).map(|number| format!("{head}{number:0length$}{end}")));
     }
     Ok(names)
 }
@@ -121,7 +121,10 @@ mod tests {
             (&["worker-001", "worker-002", "worker-003", "worker-010"], &["worker-[001-003,010]"]),
             (&["w9", "w10", "w11"], &["w[9-11]"]),
             (&["w09", "w10", "w100"], &["w100", "w[09-10]"]),
-            (&["ip-10-0-1-2.eu-west-1.internal", "ip-10-0-1-3.eu-west-1.internal"], &["ip-10-0-1-[2-3].eu-west-1.internal"]),
+            (
+                &["ip-10-0-1-2.eu-west-1.internal", "ip-10-0-1-3.eu-west-1.internal"],
+                &["ip-10-0-1-[2-3].eu-west-1.internal"],
+            ),
             (&["gke-x7k2", "gke-abcd", "n1"], &["gke-abcd", "gke-x7k2", "n1"]),
             (&["n000000000000000000001"], &["n000000000000000000001"]),
         ] {
@@ -134,7 +137,10 @@ mod tests {
         for text in ["a[", "a[]", "a[1-]", "a[b]", "a[3-1]", "a[1-999999999]", "", ","] {
             assert!(parse_list(text).is_err(), "{text}");
         }
-        assert_eq!(parse_list("a, b[08-10,12],c").unwrap().into_iter().collect::<Vec<_>>(), ["a", "b08", "b09", "b10", "b12", "c"]);
+        assert_eq!(
+            parse_list("a, b[08-10,12],c").unwrap().into_iter().collect::<Vec<_>>(),
+            ["a", "b08", "b09", "b10", "b12", "c"]
+        );
     }
 
     proptest! {

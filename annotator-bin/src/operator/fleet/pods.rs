@@ -93,9 +93,10 @@ impl Pod {
     /// The node that it runs on, or is made for: the DaemonSet controller writes that into its affinity.
     pub(crate) fn node(&self) -> Option<&str> {
         self.spec.node_name.as_deref().or_else(|| {
-            let terms = self.spec.affinity.as_ref()?.pointer(
-                "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
-            )?;
+            let terms =
+                self.spec.affinity.as_ref()?.pointer(
+                    "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+                )?;
             terms.pointer("/0/matchFields/0/values/0")?.as_str()
         })
     }
@@ -105,8 +106,8 @@ impl Pod {
         let mut containers = self.status.container_statuses.iter().flatten();
         containers.find_map(Container::trouble).or_else(|| {
             let mut conditions = self.status.conditions.iter().flatten();
-            let unscheduled = conditions
-                .find(|condition| condition.kind == "PodScheduled" && condition.status == "False");
+            let unscheduled =
+                conditions.find(|condition| condition.kind == "PodScheduled" && condition.status == "False");
             unscheduled.map(|condition| {
                 condition.message.as_ref().map_or_else(|| "not scheduled".to_owned(), |text| told(text))
             })
@@ -217,7 +218,8 @@ mod tests {
     #[test]
     fn a_pod_that_is_not_scheduled_names_its_node_and_the_words_of_the_scheduler() {
         let words = "0/2 nodes are available: 1 Insufficient cpu.";
-        let waiting = pod(&json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": words }] }));
+        let waiting =
+            pod(&json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": words }] }));
         assert_eq!((waiting.node(), waiting.daemon_set()), (Some("n1"), Some("set")));
         assert_eq!(waiting.trouble().as_deref(), Some(words));
     }

@@ -236,11 +236,14 @@ mod tests {
         (Reader::new(cluster::over(service), None), asked)
     }
 
-    const STORED: &str = r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"n1"}}"#;
-    const BUSY: &str = r#"{"kind":"Status","status":"Failure","message":"too many","reason":"TooManyRequests","code":429}"#;
+    const STORED: &str =
+        r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"n1"}}"#;
+    const BUSY: &str =
+        r#"{"kind":"Status","status":"Failure","message":"too many","reason":"TooManyRequests","code":429}"#;
     const TEST_FAILED: &str = r#"{"kind":"Status","status":"Failure","message":"the server rejected our request due to an error in our request","reason":"Invalid","code":422}"#;
     const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","message":"nodes \"n1\" not found","reason":"NotFound","code":404}"#;
-    const FORBIDDEN: &str = r#"{"kind":"Status","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
+    const FORBIDDEN: &str =
+        r#"{"kind":"Status","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
 
     #[test]
     fn values_are_tested_before_anything_is_removed() {
@@ -261,7 +264,11 @@ mod tests {
             (&[(422, TEST_FAILED)], "nodes changed: 0, not changed, since a run was faster: 1", 1),
             (&[(404, NOT_FOUND)], "nodes changed: 0, gone: 1", 1),
             (&[(403, FORBIDDEN)], "nodes changed: 0, failed: 1\nerror: `n1`: not allowed: no", 1),
-            (&[(429, BUSY)], "nodes changed: 0, failed: 1\nerror: `n1`: the API server says 429", 1 + MAX_TRIES),
+            (
+                &[(429, BUSY)],
+                "nodes changed: 0, failed: 1\nerror: `n1`: the API server says 429",
+                1 + MAX_TRIES,
+            ),
         ] {
             let (reader, asked) = answering(answers);
             let (_stopper, stop) = stop::channel();
@@ -281,7 +288,8 @@ mod tests {
         let (stopper, stop) = stop::channel();
         stopper.stop();
         let mut tally = Tally::default();
-        remove(&reader, &[removal(), removal()], 2, &stop, |removal, removed| tally.add(removal, &removed)).await;
+        remove(&reader, &[removal(), removal()], 2, &stop, |removal, removed| tally.add(removal, &removed))
+            .await;
         assert_eq!((tally.not_begun, *asked.lock().unwrap()), (2, 0));
         assert!(tally.told().contains("hint: the same command goes on"), "{}", tally.told());
     }

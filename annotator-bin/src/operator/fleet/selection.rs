@@ -62,7 +62,10 @@ impl Nodes {
         };
         let version = reader.visit::<K8sNode, Node>(query, form, visit).await?;
         if !missing.is_empty() {
-            eprintln!("note: there is no such node: {}", names::fold(missing.iter().map(String::as_str)).join(", "));
+            eprintln!(
+                "note: there is no such node: {}",
+                names::fold(missing.iter().map(String::as_str)).join(", ")
+            );
         }
         if count == 0 {
             return Err(Trouble::new(
@@ -85,14 +88,16 @@ impl Collectors {
     /// Reads a list with commas: names, `default`, `all`; `-NAME` takes away.
     pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Self, String> {
         let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let removed: BTreeSet<_> = words().filter_map(|word| word.strip_prefix('-')).map(str::to_owned).collect();
+        let removed: BTreeSet<_> =
+            words().filter_map(|word| word.strip_prefix('-')).map(str::to_owned).collect();
         let mut added = BTreeSet::new();
         let mut all = false;
         for word in words().filter(|word| !word.starts_with('-')) {
             match word {
                 "all" => all = true,
                 "default" => {
-                    let enabled = registry.iter().filter(|collector| collector.selected == Selected::ByDefault);
+                    let enabled =
+                        registry.iter().filter(|collector| collector.selected == Selected::ByDefault);
                     added.extend(enabled.map(|collector| collector.name.to_owned()));
                 }
                 name => drop(added.insert(name.to_owned())),
@@ -115,10 +120,10 @@ impl Collectors {
         let named = self.added.iter().flatten().chain(&self.removed);
         for name in named {
             if !there.contains(name.as_str()) {
-                let names = there.iter().copied().collect::<Vec<_>>().join(", ");
+                let installed = there.iter().copied().collect::<Vec<_>>().join(", ");
                 return Err(Trouble::new(
                     format!("the collector `{name}` is not installed: no DaemonSet runs it"),
-                    format!("installed: {names}"),
+                    format!("installed: {installed}"),
                 ));
             }
         }

@@ -107,9 +107,10 @@ impl Installed {
 
     /// Whether any DaemonSet would run a collector on a node.
     pub(crate) fn runs_on(&self, node: &Node, name: &str) -> bool {
-        self.demands.iter().filter(|demand| demand.rules.contains_key(name)).any(|demand| {
-            !matches!(demand.obstacle(node, &self.prefix), Some(Obstacle::LeftOut(_)))
-        })
+        self.demands
+            .iter()
+            .filter(|demand| demand.rules.contains_key(name))
+            .any(|demand| !matches!(demand.obstacle(node, &self.prefix), Some(Obstacle::LeftOut(_))))
     }
 
     fn entry(&self, node: &Node, name: &str, oldest: Oldest) -> Entry {

@@ -29,6 +29,9 @@ const GREETING: Fact = Fact::primary("a greeting", "hello", Stability::Immutable
 const BOOTS: Fact = Fact::named("boots", "how often the node was started", "42", Stability::PerBoot);
 const BOOTS_PATH: &str = "/proc/boots";
 
+/// While this is there, `rude` only fails.
+const PATIENCE_PATH: &str = "/proc/patience";
+
 static GOOD: Collector =
     Collector::new("good", Topic::System, "Does what it should", &[GREETING, BOOTS], Collect::Blocking(good))
         .retired(&["tooth"])
@@ -95,6 +98,9 @@ fn reading(_: &Context) -> Answer {
 /// Against the rules: whoever blocks here stops every timer of the run.
 fn rude(cx: &Context) -> BoxFuture<'_, Answer> {
     Box::pin(async move {
+        if cx.host.line(PATIENCE_PATH)?.is_some() {
+            return Err(CollectError::new("lost my patience"));
+        }
         tracing::info!("blocking the runtime");
         reading(cx)
     })

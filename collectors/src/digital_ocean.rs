@@ -10,7 +10,7 @@ use node_annotator_core::{
 };
 
 use crate::source::droplet::{self, Interface, Metadata};
-use crate::source::metadata::{self, Malformed, Odd};
+use crate::source::metadata::{self, Malformed, Odd, is_name};
 
 const DROPLET_ID: Fact = Fact::primary("number of the Droplet, decimal", "289794365", Stability::Immutable)
     .kind(Kind::Number)
@@ -84,8 +84,8 @@ fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
     let private = metadata.first(|interfaces| interfaces.private);
     let features = metadata.features.clone().told("features");
     let dhcp = features.and_then(|features| features.unwrap_or_default().dhcp_enabled.told("dhcp_enabled"));
-    Ok(Facts::new(droplet_id)
-        .with_read(&REGION, metadata.region.clone().told("region"))
+    Ok(Facts::new(droplet_id.to_string())
+        .with_read(&REGION, metadata.region.clone().checked("region", is_name))
         .with_read(&PUBLIC_IPV4, public.clone().and_then(ipv4))
         .with_read(&PUBLIC_IPV6, public.and_then(ipv6))
         .with_read(&PRIVATE_IPV4, private.and_then(ipv4))

@@ -11,7 +11,7 @@ use node_annotator_core::{
 };
 
 use crate::source::droplet::{self, Metadata};
-use crate::source::metadata::{self, Malformed};
+use crate::source::metadata::{self, Malformed, is_name};
 
 const ANCHOR_IP: Fact = Fact::primary(
     "anchor IPv4 address of the first public interface, where traffic for the reserved IP arrives",
@@ -75,7 +75,7 @@ fn facts(metadata: &Metadata) -> Result<Collected, Malformed> {
     let Some(address) = address else { return none() };
     let (address, prefix_netmask) = with_prefix(&address).ok_or(Malformed::Address)?;
     let netmask = anchor.netmask.parsed::<Ipv4Addr>("netmask").map(|netmask| netmask.or(prefix_netmask));
-    let region = metadata.region.clone().told("region");
+    let region = metadata.region.clone().checked("region", is_name);
     Ok(Facts::new(address.to_string())
         .with_read(&GATEWAY, anchor.gateway.parsed::<Ipv4Addr>("gateway"))
         .with_read(&NETMASK, netmask)

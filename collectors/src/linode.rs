@@ -121,8 +121,8 @@ async fn facts(session: Session) -> Result<Facts, CollectError> {
     let life_time = ("Metadata-Token-Expiry-Seconds", "60");
     let session = session.with_token("/v1/token", life_time, "Metadata-Token").await?;
     let Instance { id, host_uuid } = session.required_document("/v1/instance").await?;
-    let id = id.written("id").ok().flatten().filter(|id| is_number(id));
-    let facts = Facts::new(id.ok_or_else(|| session.other_shape())?)
+    let id = id.number("id").ok().flatten();
+    let facts = Facts::new(id.ok_or_else(|| session.other_shape())?.to_string())
         .with_read(&HOST_UUID, host_uuid.checked("host_uuid", is_name));
     Ok(with_network(facts, session.document("/v1/network").await))
 }

@@ -160,8 +160,9 @@ fn each(
 fn asn(bgp: Field<Bgp>) -> Result<Option<u64>, Odd> {
     let Bgp { ipv4, ipv6 } = bgp.told("bgp")?.unwrap_or_default();
     for peering in [ipv4, ipv6] {
-        if let Some(number) = peering.told("bgp")?.unwrap_or_default().my_asn.written("my-asn")? {
-            return number.parse().map(Some).map_err(|_| Odd::Value("my-asn"));
+        let asn = peering.told("bgp")?.unwrap_or_default().my_asn.number("my-asn")?;
+        if asn.is_some() {
+            return Ok(asn);
         }
     }
     Ok(None)

@@ -49,7 +49,9 @@ pub(super) fn told(error: &ClientError) -> (Reason, String) {
 
 /// The innermost cause. The causes around it are layers of the client library.
 fn last(error: &ClientError) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    // The TLS library ends with a link to its documentation, which tells programmers what to do.
+    text.split_once(": https://").map_or(text.as_str(), |(text, _)| text).to_owned()
 }
 
 fn timed_out(error: &ClientError) -> bool {

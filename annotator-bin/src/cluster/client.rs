@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt};
 use kube::{Client, Config, Error};
+use tokio::task::spawn_blocking;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::preconnected::Preconnected;
@@ -30,7 +31,7 @@ pub fn client(config: Config) -> Result<Client, ClusterError> {
 }
 
 /// The same for who asks for lists, whose pages are long.
-pub fn listing_client(config: Config) -> Result<Client, ClusterError> {
+fn listing_client(config: Config) -> Result<Client, ClusterError> {
     let plugin = plugin(&config);
     connector(&config)
         .and_then(|connector| build(config, connector, answers::MAX_LIST_BYTES))
@@ -48,8 +49,30 @@ pub fn connecting_client(config: Config) -> Result<Client, ClusterError> {
         .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
 }
 
+/// The same, on a thread of its own where a credential plugin is waited for: it would block this one, and with
+/// it every timer of the runtime.
+pub async fn client_off_thread(config: Config) -> Result<Client, ClusterError> {
+    if has_credential_plugin(&config) {
+        return spawn_blocking(|| client(config)).await.expect("it does not panic");
+    }
+    client(config)
+}
+
+/// The same for who asks for lists.
+pub async fn listing_client_off_thread(config: Config) -> Result<Client, ClusterError> {
+    if has_credential_plugin(&config) {
+        return spawn_blocking(|| listing_client(config)).await.expect("it does not panic");
+    }
+    listing_client(config)
+}
+
+/// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.
+pub fn has_credential_plugin(config: &Config) -> bool {
+    config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some()
+}
+
 /// The program that gives the credentials. Its arguments may be some themselves.
-fn plugin(config: &Config) -> Option<String> {
+pub fn plugin(config: &Config) -> Option<String> {
     config.auth_info.exec.as_ref()?.command.clone()
 }
 

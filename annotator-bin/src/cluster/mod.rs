@@ -17,7 +17,10 @@ mod token_file;
 use std::env;
 use std::path::Path;
 
-pub use client::{client, connecting_client, listing_client, over};
+pub use client::{
+    client, client_off_thread, connecting_client, has_credential_plugin, listing_client_off_thread, over,
+    plugin,
+};
 pub use error::{ADMINISTRATOR, ClusterError, Reason, WEBHOOK_FAILED};
 use http::HeaderValue;
 use http::header::USER_AGENT;
@@ -60,9 +63,4 @@ async fn found(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Confi
         None => kubeconfig::read(listed),
     };
     kubeconfig::configuration(read, context).await
-}
-
-/// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.
-pub fn has_credential_plugin(config: &Config) -> bool {
-    config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some()
 }

@@ -16,6 +16,7 @@ use super::tries::Next;
 use crate::cluster;
 use crate::exit::Exit;
 use crate::output::{Format, print};
+use crate::process::children;
 use crate::process::stop::Stop;
 use crate::process::watchdog::{LastWords, Watchdog};
 use crate::trouble::Trouble;
@@ -125,6 +126,7 @@ impl Job {
 
 /// What is left to do for a process that is stuck.
 fn last_words(ended: Option<Exit>, path: &Path) -> LastWords {
+    children::end();
     if let Some(exit) = ended {
         return LastWords {
             code: exit.code(),

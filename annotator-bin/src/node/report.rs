@@ -1,9 +1,10 @@
 //! What a run prints on stdout: for people, or as one JSON object.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use node_annotator_core::key::fact_name;
-use node_annotator_core::{Entry, Outcome, Plan};
+use node_annotator_core::{Entry, Outcome, Plan, Topic};
 use serde_json::{Value, json};
 
 use super::publish::Published;
@@ -47,15 +48,13 @@ struct Text<'a>(&'a Finished);
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(finished) = self;
-        let rows: Vec<_> =
-            finished.report().iter().flat_map(|report| report.entries()).flat_map(rows).collect();
-        f.write_str(&columns(&rows, 0))?;
+        f.write_str(&by_topic(finished.report().iter().flat_map(|report| report.entries())))?;
         match finished {
             Finished::Stopped(trouble) | Finished::Ran { written: Written::Failed(trouble), .. } => {
                 writeln!(f, "\nnothing is written: {trouble}")
             }
-            Finished::Ran { plan, written: Written::DryRun, .. } => {
-                writeln!(f, "\npatch (dry run, nothing is written)\n{:#}", plan.patch())
+            Finished::Ran { written: Written::DryRun, .. } => {
+                writeln!(f, "\ndry run: nothing is written; `-o json` has the request")
             }
             Finished::Ran { written: Written::Unchanged, .. } => {
                 writeln!(f, "\nnothing new: what is on the node stays")
@@ -65,6 +64,22 @@ impl Display for Text<'_> {
             }
         }
     }
+}
+
+/// What all collectors have to say, below their topics.
+fn by_topic<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
+    let mut topics = BTreeMap::<Topic, Vec<(String, String)>>::new();
+    for entry in entries {
+        topics.entry(entry.collector.topic).or_default().extend(rows(entry));
+    }
+    let lines = columns(&topics.values().flatten().cloned().collect::<Vec<_>>(), 2);
+    let mut lines = lines.lines();
+    let mut text = String::new();
+    for (topic, rows) in topics {
+        text.extend([topic.as_str(), "\n"]);
+        text.extend(lines.by_ref().take(rows.len()).flat_map(|line| [line, "\n"]));
+    }
+    text
 }
 
 /// What one collector has to say, in two columns.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kube::{Client, Config};
 use node_annotator_core::{Context, DoneMark, GiveUpAfter, Plan, Prefix, Report, Runner, Selection};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
@@ -254,8 +254,7 @@ async fn connect(
 ) -> Result<Client, ClusterError> {
     let config = configuration.await?;
     if cluster::has_credential_plugin(&config) {
-        // The plugin would block this thread, and with it every timer of the collectors.
-        return spawn_blocking(|| cluster::client(config)).await.expect("it does not panic");
+        return cluster::client_off_thread(config).await;
     }
     cluster::connecting_client(config)
 }

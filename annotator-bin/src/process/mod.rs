@@ -1,5 +1,7 @@
-//! The process around a command: its runtime, its signals, its logs, and the exit code of a defect.
+//! The process around a command: its runtime, its signals, its logs, what it has started, and the exit code of
+//! a defect.
 
+pub(crate) mod children;
 pub(crate) mod logging;
 pub mod stop;
 pub(crate) mod watchdog;
@@ -18,6 +20,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
         .context("cannot start the runtime")?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
+    children::end();
     Ok(done)
 }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use kube::Config;
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::api::{Answer, FakeApi, stored};
 use crate::connection::{listen, publish_with, read_request};
-use crate::process::{Pod, run, stderr, stdout};
+use crate::process::{PATIENCE, Pod, run, stderr, stdout, stock};
 use crate::publishing::{plan, reason, told};
 
 const CANARY: &str = "CANARYTOKEN7f3a";
@@ -86,6 +86,55 @@ fn what_a_credential_plugin_prints_is_never_shown() {
     there are no usable credentials: the credential plugin failed with exit status: 3 (`POD/plugin`)
     there are no usable credentials: the credential plugin failed with signal: 9 (SIGKILL) (`POD/plugin`)
     "#);
+}
+
+/// The plugin's own process, and one that it has started.
+fn processes(pod: &Pod) -> [u32; 2] {
+    let text = std::fs::read_to_string(pod.path("processes")).unwrap();
+    let numbers: Vec<_> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
+}
+
+/// Whether it is there, and not only waiting for somebody to ask how it has ended.
+fn lives(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+}
+
+#[test]
+fn a_credential_plugin_that_hangs_is_named_and_ended() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for is_doctor in [true, false] {
+        let pod = Pod::new();
+        let script = format!("echo {CANARY} >&2; echo {CANARY}; sleep 600 & echo $$ $! > $PROCESSES; wait");
+        executable(&pod.path("plugin"), &script);
+        let processes_file = pod.path("processes");
+        let user = format!(
+            r#""exec": {{"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin", "args": ["--secret={CANARY}"],
+                "env": [{{"name": "PROCESSES", "value": "{}"}}]}}"#,
+            processes_file.display()
+        );
+        kubeconfig(&pod, server.local_addr().unwrap(), &user);
+        let mut doctor = stock();
+        doctor.args(["doctor", "--deadline", "2s", "--kubeconfig"]).arg(pod.path("kubeconfig"));
+        doctor.env("PATH", "/usr/bin:/bin");
+        let output = run(&mut if is_doctor { doctor } else { command(&pod) });
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        let everything = everything(&pod, &output);
+        assert!(!everything.contains("CANARY"), "{everything}");
+        if is_doctor {
+            let plugin = pod.path("./plugin").display().to_string();
+            let told = format!(
+                "the credential plugin of the kubeconfig has not answered before the deadline (`{plugin}`)"
+            );
+            assert!(everything.contains(&told), "{everything}");
+        }
+        let until = Instant::now() + PATIENCE;
+        while processes(&pod).into_iter().any(lives) {
+            assert!(Instant::now() < until, "left behind: {:?}", processes(&pod));
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod api;
 mod cli;
+mod clouds;
 mod connection;
 mod credentials;
 mod environment;

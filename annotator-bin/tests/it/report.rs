@@ -49,7 +49,8 @@ fn what_went_wrong_is_said_in_report_and_log() {
     let output = run(&mut publishing(&pod, &api, "good"));
     assert_eq!(output.status.code(), Some(4));
     assert_snapshot!(stdout(&output), @r"
-    good  hello
+    system
+      good  hello
 
     nothing is written: not allowed to patch node `worker-1` (403): as the test wants it
     hint: grant the service account the verb `patch` on `nodes`, as the generated ClusterRole does

@@ -178,6 +178,21 @@ fn a_process_that_is_stuck_leaves_soon_all_the_same() {
 }
 
 #[test]
+fn each_try_is_watched() {
+    let pod = Pod::new();
+    std::fs::write(pod.path("proc/patience"), "some\n").unwrap();
+    let arguments =
+        ["--collectors", "rude", "--dry-run", "--linger", "--deadline", "2s", "--publish-budget", "1s"];
+    let mut child = start(&mut pod.faulty(&arguments));
+    wait_for_line(&mut child, "trying them again");
+    assert_eq!(pod.termination_message()["exitCode"], 3);
+    std::fs::remove_file(pod.path("proc/patience")).unwrap();
+    wait_for_line(&mut child, "blocking the runtime");
+    assert_eq!(wait(&mut child).code(), Some(4));
+    assert_eq!(pod.termination_message()["exitCode"], 4);
+}
+
+#[test]
 fn a_lingering_process_whose_log_nobody_reads_leaves_soon() {
     let (api, pod) = (FakeApi::start(&[Answer::Store]), Pod::new());
     let (_reader, log) = std::io::pipe().unwrap();

@@ -1,5 +1,6 @@
 //! Tries of what failed, in-process and on a paused clock: when, for how long, and what they write.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -89,6 +90,7 @@ fn stop_after(stopper: &Stopper, tries: usize, most: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_for_an_hour_and_given_up() {
+    let (mut first_pauses, mut last_tries) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..10 {
         let (exit, tries, ended) = run(&[&GOOD, &PASSING], GiveUpAfter::default(), usize::MAX).await;
         assert_eq!(exit, Exit::Failures);
@@ -109,7 +111,11 @@ async fn what_may_pass_is_tried_for_an_hour_and_given_up() {
         assert_eq!(last.errors["k8s.haim.dev/passing.error"], "no");
         let lingered = ended.saturating_sub(last.ended);
         assert!((9 * MINUTE..=11 * MINUTE).contains(&lingered), "{lingered:?}");
+        first_pauses.insert(pauses[0]);
+        last_tries.insert(last.ended);
     }
+    assert!(first_pauses.len() > 5, "a fleet tries again in one moment: {first_pauses:?}");
+    assert!(last_tries.len() > 5, "a fleet gives up in one moment: {last_tries:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,11 @@ fn from_pem(certificate: &[u8]) -> Vec<u8> {
 /// An API server with TLS, and with this certificate; it wants one of the authority `clients` from its
 /// clients.
 fn serve_tls(identity: &Identity, clients: Option<&[u8]>) -> u16 {
+    serve_answers(identity, clients, usize::MAX)
+}
+
+/// The same, which goes away without a word after so many bytes of its answer.
+fn serve_answers(identity: &Identity, clients: Option<&[u8]>, bytes: usize) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let config = config.with_safe_default_protocol_versions().unwrap();
@@ -74,7 +79,11 @@ fn serve_tls(identity: &Identity, clients: Option<&[u8]>) -> u16 {
                 if received[..length].ends_with(b"}}}") {
                     let body = stored(&plan().patch()).to_string();
                     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-                    stream.write_all((head + &body).as_bytes()).unwrap();
+                    let answer = head + &body;
+                    stream.write_all(&answer.as_bytes()[..bytes.min(answer.len())]).unwrap();
+                    if bytes < answer.len() {
+                        break;
+                    }
                 }
             }
         }
@@ -109,6 +118,18 @@ async fn a_certificate_of_the_given_authority_is_trusted_and_no_other() {
     cannot trust the API server: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")
     hint: does `certificate-authority` of the kubeconfig, or the pod's ca.crt, belong to this API server, and is it addressed by a name that its certificate has?
     "#);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_is_told_without_a_link_to_the_documentation_of_others() {
+    let ours = identity("ours", |_| {});
+    for bytes in [0, 60] {
+        let port = serve_answers(&ours, None, bytes);
+        let error = publish_with(trusting(port, &ours.certificate), SHORT).await.unwrap_err();
+        let told = told(&error);
+        assert!(told.contains("the connection to the API server broke: peer closed connection"), "{told}");
+        assert!(!told.contains("://"), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The kernel's command line, of which only an allow-list is ever published: it may carry tokens, keys and
 //! addresses.
 
+use crate::source::cmdline::{assignment, parameters};
+
 /// Parameters that say how the kernel runs, and whose values hold no secret. Words for init never pass, nor
 /// does anything else.
 ///
@@ -215,35 +217,16 @@ const ALLOWED: [&str; 202] = [
 
 /// The allowed parameters in their order, separated by spaces; `None` if there is none.
 pub(super) fn allowed(cmdline: &str) -> Option<String> {
-    // What follows `--` is for init, and is not read as parameters.
-    let parameters = words(cmdline).into_iter().take_while(|word| word != "--");
-    let allowed: Vec<_> = parameters.filter(|word| is_allowed(word)).collect();
+    let allowed: Vec<_> = parameters(cmdline).filter(|word| is_allowed(word)).collect();
     (!allowed.is_empty()).then(|| allowed.join(" "))
 }
 
-/// The kernel does not tell `-` from `_` in names, so this does not either. A value is one word of harmless
-/// characters: what had to be quoted is none of the values that the parameters take.
+/// A value is one word of harmless characters: what had to be quoted is none of the values that the
+/// parameters take.
 fn is_allowed(word: &str) -> bool {
-    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    let (name, value) = assignment(word);
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b",.:;_-/+=*^@!#$%".contains(&byte);
-    ALLOWED.contains(&name.replace('-', "_").as_str()) && value.bytes().all(harmless)
-}
-
-/// Splits as the kernel does: at white space outside of double quotes. The quotes are dropped.
-fn words(cmdline: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quoted = false;
-    for c in cmdline.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
-            c => word.push(c),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
+    ALLOWED.contains(&name.as_str()) && value.bytes().all(harmless)
 }
 
 #[cfg(test)]

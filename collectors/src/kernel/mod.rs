@@ -13,6 +13,8 @@ use node_annotator_core::{
 
 use release::Release;
 
+use crate::source;
+
 const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-45-generic", Stability::PerBoot)
     .kind(Kind::Version)
     .also_in(NodeField::KernelVersion);
@@ -81,14 +83,21 @@ pub static KERNEL: Collector = Collector::new(
     &[FULL, MAJOR, MINOR, PATCH, FLAVOR, BUILD, PREEMPTION, TAINTS, CMDLINE, CLOCKSOURCE, BTF],
     Collect::Blocking(collect),
 )
-.reads(&[RELEASE_PATH, VERSION_PATH, TAINTED_PATH, CMDLINE_PATH, CLOCKSOURCE_PATH, BTF_PATH, SYSFS_PATH]);
+.reads(&[
+    RELEASE_PATH,
+    VERSION_PATH,
+    TAINTED_PATH,
+    source::cmdline::PATH,
+    CLOCKSOURCE_PATH,
+    BTF_PATH,
+    SYSFS_PATH,
+]);
 
 register!(KERNEL);
 
 const RELEASE_PATH: &str = "/proc/sys/kernel/osrelease";
 const VERSION_PATH: &str = "/proc/sys/kernel/version";
 const TAINTED_PATH: &str = "/proc/sys/kernel/tainted";
-const CMDLINE_PATH: &str = "/proc/cmdline";
 const CLOCKSOURCE_PATH: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
@@ -110,7 +119,8 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let build = told(cx.host.line(VERSION_PATH), |uname| uname.version);
     let preemption = build.clone().map(|build| build.as_deref().map(build::preemption));
     let taints = cx.host.line(TAINTED_PATH).map(|line| line.and_then(|text| taints::parse(&text)));
-    let cmdline = cx.host.line(CMDLINE_PATH).map(|line| line.and_then(|text| cmdline::allowed(&text)));
+    let cmdline =
+        cx.host.line(source::cmdline::PATH).map(|line| line.and_then(|text| cmdline::allowed(&text)));
     Ok(Facts::new(release.full)
         .with(&MAJOR, release.major)
         .with(&MINOR, release.minor)

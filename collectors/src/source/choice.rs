@@ -1,7 +1,6 @@
 //! Files of sysfs that list all choices, with the one in force in brackets: `always [madvise] never`.
 
 /// The word in brackets.
-#[cfg_attr(not(test), expect(dead_code, reason = "shared by collectors that come next"))]
 pub(crate) fn chosen(text: &str) -> Option<&str> {
     let word = text.split_ascii_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))?;
     (!word.is_empty()).then_some(word)

@@ -209,7 +209,7 @@ mod tests {
             ("product_name", "Google Compute Engine", Some("gcp")),
             ("product_name", "Exoscale Compute Platform", Some("exoscale")),
             ("product_name", "exo", None),
-            ("product_name", "exoscalé", Some("exoscale")),
+            ("product_name", "exoscalé", None),
             ("chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77", Some("azure")),
             ("chassis_asset_tag", "OracleCloud.com", Some("oracle")),
             ("chassis_vendor", "IBM:Cloud Compute Server 1.0:cx2-2x4", Some("ibm")),

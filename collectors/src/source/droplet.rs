@@ -109,9 +109,9 @@ impl Metadata {
         serde_json::from_slice(body).map_err(malformed)
     }
 
-    /// The number of the Droplet, decimal.
-    pub(crate) fn droplet_id(&self) -> Result<Option<String>, Odd> {
-        self.droplet_id.clone().written("droplet_id")
+    /// The number of the Droplet.
+    pub(crate) fn droplet_id(&self) -> Result<Option<u64>, Odd> {
+        self.droplet_id.clone().number("droplet_id")
     }
 
     /// The reserved IPv4 address, while it is assigned to the Droplet. It was called floating before 2022.

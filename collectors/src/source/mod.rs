@@ -2,10 +2,15 @@
 
 pub(crate) mod choice;
 pub(crate) mod cloud;
+pub(crate) mod cmdline;
 pub(crate) mod counts;
+pub(crate) mod cpu_cache;
 pub(crate) mod cpuinfo;
 pub(crate) mod cpulist;
 pub(crate) mod dmi;
 pub(crate) mod droplet;
+pub(crate) mod list;
 pub(crate) mod metadata;
+pub(crate) mod numa;
 pub(crate) mod os_release;
+pub(crate) mod size;

@@ -8,6 +8,9 @@ use std::time::Duration;
 use node_annotator_core::context::{HttpError, HttpRequest, HttpResponse};
 use node_annotator_core::{Collector, Context, Environment, Facts, Outcome};
 use node_annotator_testing::{Protocol, SECRET, Service, outcome};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{FIXTURES, collector, host};
@@ -49,8 +52,14 @@ impl Cloud {
         collector(self.collector)
     }
 
+    /// The service, as it treats its clients.
     fn service(&self) -> Service {
-        Service::of_folder(format!("{FIXTURES}/{}.metadata", self.machine)).keeping(self.protocol)
+        self.open().keeping(self.protocol)
+    }
+
+    /// The service, whatever it is asked with.
+    fn open(&self) -> Service {
+        Service::of_folder(format!("{FIXTURES}/{}.metadata", self.machine))
     }
 
     /// The service, with another answer where `fault` has one.
@@ -288,8 +297,7 @@ async fn the_service_of_another_cloud_is_no_source_of_facts() {
     for cloud in &CLOUDS {
         for other in CLOUDS.iter().filter(|other| other.collector().name[..3] != cloud.collector().name[..3])
         {
-            let service = Service::of_folder(format!("{FIXTURES}/{}.metadata", other.machine));
-            let trial = cloud.ask(service).await;
+            let trial = cloud.ask(other.open()).await;
             trial.failure(&format!("{} with the service of {}", cloud.collector, other.collector));
         }
     }
@@ -391,6 +399,87 @@ async fn what_google_says_of_older_instances_is_read() {
         assert_eq!(cloud.ask(service).await.facts("gcp").get(None), Some(expected));
     }
     // An answer without the header field of the real server is somebody else's.
-    let service = Service::answers(200, "SPOT");
+    let service = Service::new(|request, _| {
+        let is_model = request.url.ends_with("/provisioning-model");
+        Ok(HttpResponse::new(200, if is_model { "SPOT" } else { "TRUE" }))
+    });
     assert!(cloud.ask(service).await.failure("gcp").0.contains("is none of the metadata service"));
+}
+
+/// Each value of a document, in turn of another type and of the same type with nonsense in it, spoils its own fact
+/// at most.
+#[tokio::test(start_paused = true)]
+async fn an_odd_value_in_a_document_spoils_no_other_fact() {
+    let odd = [json!(-7), json!({}), json!("\u{1b}[31m<b>\u{202e}")];
+    for cloud in &CLOUDS {
+        let sound = cloud.ask(cloud.service()).await;
+        let urls: BTreeSet<_> = sound.requests.iter().map(|request| request.url.clone()).collect();
+        let facts = sound.facts(cloud.collector);
+        for url in urls {
+            let Ok(HttpResponse { status: 200, body, .. }) = cloud.open().answer(&HttpRequest::get(&url), 0)
+            else {
+                continue;
+            };
+            let Ok(document) = serde_json::from_slice::<Value>(&body) else { continue };
+            for pointer in pointers(&document, String::new()) {
+                for value in &odd {
+                    let mut document = document.clone();
+                    *document.pointer_mut(&pointer).unwrap() = value.clone();
+                    let faulty = url.clone();
+                    let answer = document.to_string();
+                    let service = cloud.with_fault(move |request, _| {
+                        let body = HttpResponse::new(200, answer.clone());
+                        let body = body.with_header("Metadata-Flavor", "Google");
+                        (request.url == faulty).then(|| Ok(body))
+                    });
+                    let outcome = cloud.ask(service).await.outcome;
+                    let told = format!("{} {pointer} {value}: {outcome:?}", cloud.collector);
+                    let fewer = match &outcome {
+                        Outcome::Collected(fewer) => fewer,
+                        Outcome::Failed { .. } | Outcome::NotApplicable(_) => continue,
+                        _ => panic!("{told}"),
+                    };
+                    let differ = facts.iter().filter(|(name, value)| fewer.get(*name) != Some(value));
+                    // A list of interfaces or addresses has several facts in it.
+                    let bound = if pointer.matches('/').count() > 1 { 4 } else { 5 };
+                    assert!(differ.count() <= bound, "{told}");
+                    for (name, value) in fewer.iter() {
+                        let fact = cloud.collector().fact(name).unwrap();
+                        assert!(fact.kind.admits(value), "{told}");
+                        assert!(!value.contains(['\u{1b}', '<', '\u{202e}']), "{told}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pointers of all values of a document, those that hold others included.
+fn pointers(value: &Value, at: String) -> Vec<String> {
+    let below: Vec<_> = match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(name, value)| pointers(value, format!("{at}/{name}"))).collect()
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(at_item, item)| pointers(item, format!("{at}/{at_item}")))
+            .collect(),
+        _ => Vec::new(),
+    };
+    below.into_iter().chain([at]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_body_is_read_without_a_panic(body in vec(any::<u8>(), 0..300), number in 0..CLOUDS.len()) {
+        let cloud = &CLOUDS[number];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let service = Service::new(move |_, _| {
+            Ok(HttpResponse::new(200, body.clone()).with_header("Metadata-Flavor", "Google"))
+        });
+        let outcome = runtime.unwrap().block_on(cloud.ask(service)).outcome;
+        prop_assert!(matches!(outcome, Outcome::Failed { .. } | Outcome::Collected(_)), "{outcome:?}");
+    }
 }

@@ -4,33 +4,15 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use node_annotator_core::context::{HttpClient, HttpError, HttpRequest, HttpResponse};
-use node_annotator_core::{BoxFuture, Context, Facts, Outcome};
+use node_annotator_core::{Context, Facts, Outcome};
+use node_annotator_testing::Service;
 use serde_json::{Value, json};
 
 use crate::root::{Root, collector, left_out, run};
 
-/// A service that keeps to the bound of a request, as the real client does.
-#[derive(Debug)]
-struct Service(String);
-
-impl HttpClient for Service {
-    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        let body = self.0.clone().into_bytes();
-        let limit = request.max_body_bytes;
-        Box::pin(async move {
-            if body.len() > limit {
-                Err(HttpError::TooLong { limit })
-            } else {
-                Ok(HttpResponse::new(200, body))
-            }
-        })
-    }
-}
-
 async fn ask(name: &str, document: impl ToString) -> Outcome {
     let root = Root::new([("sys/class/dmi/id/sys_vendor", "DigitalOcean\n")]);
-    let cx = Context::offline(root.host()).with_http(Arc::new(Service(document.to_string())));
+    let cx = Context::offline(root.host()).with_http(Arc::new(Service::answers(200, document.to_string())));
     run(collector(name), cx).await
 }
 

@@ -13,14 +13,19 @@ use oci_spec::image::{
 use crate::Program;
 use crate::blob::{Blob, Entry, gzip, json, sha256, tar};
 
-/// The customary user and group of images without users: a number, since there is no /etc/passwd to look a
-/// name up in.
+/// The customary user and group of images without users: a number, since a kubelet cannot tell whether a name
+/// is root's.
 const NOBODY: &str = "65532:65532";
+
+/// A kubelet hands on the user of an image and not its group. The container runtime looks the group up in
+/// here, and takes root's where it finds none.
+const PASSWD: &str = "nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
 
 /// Under this key an archive tells containerd the whole name of its image.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// An image of nothing but one static program, which a container runs as user and group 65532.
+/// An image of one static program, which a container runs as user and group 65532, and of the file that says
+/// which group is the user's.
 #[derive(Clone, Debug)]
 pub struct Image {
     name: Reference,
@@ -64,7 +69,10 @@ impl Image {
 
     /// The archive: an image layout as a tar file.
     pub fn archive(&self, program: &Program) -> Result<Vec<u8>> {
-        let layer = tar(&[Entry { path: program.name(), mode: 0o755, contents: program.bytes() }])?;
+        let layer = tar(&[
+            Entry { path: "etc/passwd", mode: 0o644, contents: PASSWD.as_bytes() },
+            Entry { path: program.name(), mode: 0o755, contents: program.bytes() },
+        ])?;
         let diff_id = format!("sha256:{}", sha256(&layer));
         let layer = Blob::new(MediaType::ImageLayerGzip, gzip(&layer)?)?;
         let config = Blob::json(MediaType::ImageConfig, &self.configuration(program, diff_id)?)?;
@@ -185,7 +193,11 @@ mod tests {
         flate2::read::GzDecoder::new(&blob(layer)[..]).read_to_end(&mut unpacked).unwrap();
         let diff_id = format!("sha256:{}", sha256(&unpacked));
         assert_eq!(configuration.rootfs().diff_ids(), &[diff_id]);
-        assert_eq!(unpack(&unpacked), BTreeMap::from([("node-annotator".to_owned(), executable())]));
+        let files = BTreeMap::from([
+            ("etc/passwd".to_owned(), PASSWD.as_bytes().to_owned()),
+            ("node-annotator".to_owned(), executable()),
+        ]);
+        assert_eq!(unpack(&unpacked), files);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use node_annotator_core::context::BootId;
 use node_annotator_core::fact::MAX_RUN_BYTES;
 use node_annotator_core::report::MAX_ERROR_BYTES;
@@ -53,8 +54,45 @@ impl Keys {
         Self { labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + other_bytes }
     }
 
+    /// What a policy lists, by whatever version: what it allows is that, and not what it tells of itself.
+    /// Nothing if it lists its keys in another way. That all values together are bounded is left out.
+    pub fn listed(policy: &ValidatingAdmissionPolicy) -> Option<Self> {
+        let variables = policy.spec.as_ref()?.variables.as_ref()?;
+        let entries = |name: &str| {
+            let variable = variables.iter().find(|variable| variable.name == name)?;
+            entries(&variable.expression)
+        };
+        let label = |(key, value): (&str, &str)| {
+            let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
+            Some((key.to_owned(), value.to_owned()))
+        };
+        let annotation = |(key, bytes): (&str, &str)| {
+            let bytes: i64 = bytes.parse().ok()?;
+            Some((key.to_owned(), usize::try_from(bytes).ok()))
+        };
+        let annotations: BTreeMap<_, _> =
+            entries("annotations")?.into_iter().map(annotation).collect::<Option<_>>()?;
+        Some(Self {
+            labels: entries("labels")?.into_iter().map(label).collect::<Option<_>>()?,
+            max_bytes: annotations.values().flatten().sum(),
+            annotations,
+        })
+    }
+
     /// Whether values that are each within their bounds can be too much together.
     pub(super) fn exceed_a_run(&self) -> bool {
         self.annotations.values().flatten().sum::<usize>() > self.max_bytes
     }
+}
+
+/// A map in CEL. Keys and label values are of characters that need no escape.
+pub(super) fn literal<'a>(entries: impl Iterator<Item = (&'a String, String)>) -> String {
+    let lines: Vec<_> = entries.map(|(key, value)| format!("  '{key}': {value}")).collect();
+    format!("{{\n{}\n}}", lines.join(",\n"))
+}
+
+/// The entries of such a map.
+fn entries(literal: &str) -> Option<Vec<(&str, &str)>> {
+    let lines = literal.strip_prefix("{\n")?.strip_suffix("\n}")?.split(",\n");
+    lines.map(|line| line.strip_prefix("  '")?.split_once("': ")).collect()
 }

@@ -4,6 +4,7 @@
 use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
+use super::keys::literal;
 use super::{Keys, Scope, managed_fields};
 
 /// One thing that every write must satisfy.
@@ -186,10 +187,4 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
     ];
     variables.extend(managed_fields::variables());
     variables
-}
-
-/// A map in CEL. Keys and label values are of characters that need no escape.
-fn literal<'a>(entries: impl Iterator<Item = (&'a String, String)>) -> String {
-    let lines: Vec<_> = entries.map(|(key, value)| format!("  '{key}': {value}")).collect();
-    format!("{{\n{}\n}}", lines.join(",\n"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use node_annotator_core::context::BootId;
 use node_annotator_core::{Collector, DoneMark, Entry, Facts, Outcome, Plan, PrivilegeClass, Report};
 use node_annotator_deploy::Settings;
-use node_annotator_deploy::policy::{self, SETTINGS_ANNOTATION, Scope, ScopeError};
+use node_annotator_deploy::policy::{self, Keys, SETTINGS_ANNOTATION, Scope, ScopeError};
 use proptest::prelude::*;
 
 use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, settings};
@@ -100,6 +100,8 @@ fn a_policy_is_generated_again_from_what_it_tells() {
     let read = Scope::read(&made, by_name).unwrap();
     assert_eq!(read.classes, [PrivilegeClass::Restricted, PrivilegeClass::Privileged]);
     assert_eq!(policy::policy(&read, policy::rules(&read)), made);
+    let (listed, keys) = (Keys::listed(&made).unwrap(), scope.keys());
+    assert_eq!((listed.labels, listed.annotations), (keys.labels, keys.annotations));
 
     let error =
         Scope::read(&made, |name| by_name(name).filter(|found| found.name != "anchor-ip")).unwrap_err();

@@ -131,7 +131,7 @@ async fn a_cluster_that_wants_probes_labels_and_a_user_runs_it_with_all_componen
     wait_for_label(&cluster, "n1", &key("kernel")).await?;
     wait_until_gone(&cluster, &set()).await?;
     let environment = started.recv()?;
-    ensure!(format!("{environment:?}").contains("NODE_ANNOTATOR_LOG_FORMAT"), "{environment:?}");
+    ensure!(environment.iter().any(|(name, _)| name == "NODE_ANNOTATOR_LOG_FORMAT"), "{environment:?}");
     ensure!(kubectl.run(&format!("kubectl diff -k {all}")).await?.stdout.is_empty());
     let labelled = "kubectl get daemonsets,networkpolicies,serviceaccounts,clusterroles,validatingadmissionpolicies \
                     --all-namespaces --selector example.com/team=platform --output name";

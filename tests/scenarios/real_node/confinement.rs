@@ -30,8 +30,9 @@ pub(crate) async fn the_container_has_no_rights(world: &mut World) -> Result<()>
     println!("  Uid {}, CapBnd {}, Seccomp {}", fields["Uid"], fields["CapBnd"], fields["Seccomp"]);
     for (name, value) in [
         ("Uid", "65532\t65532\t65532\t65532"),
-        // The kubelet takes the image's user alone, and where a pod names no group the runtime takes 0.
-        ("Gid", "0\t0\t0\t0"),
+        // The kubelet takes the image's user alone. The group is that of the image's /etc/passwd.
+        ("Gid", "65532\t65532\t65532\t65532"),
+        ("Groups", "65532 "),
         ("CapInh", "0000000000000000"),
         ("CapPrm", "0000000000000000"),
         ("CapEff", "0000000000000000"),

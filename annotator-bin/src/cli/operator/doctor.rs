@@ -66,7 +66,7 @@ impl DoctorCommand {
     }
 }
 
-/// On a thread of its own, since a kubeconfig or a credential plugin that hangs stops the timers of the
+/// On a thread of its own, since a kubeconfig that hangs, such as a named pipe, stops the timers of the
 /// runtime.
 fn in_time(
     settings: &Settings,

@@ -62,7 +62,7 @@ impl ConnectionOptions {
         if user.is_some() {
             config.auth_info.impersonate.clone_from(user);
         }
-        Ok(Reader::new(cluster::listing_client(config)?, Some(*request_timeout)))
+        Ok(Reader::new(cluster::listing_client_off_thread(config).await?, Some(*request_timeout)))
     }
 }
 

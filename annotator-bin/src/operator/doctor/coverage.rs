@@ -1,17 +1,19 @@
 //! Whether the policy lets through what the DaemonSets write.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use clap::Command;
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 use node_annotator_core::{Collector, DoneMark, Generation, Prefix, Registry, Selection};
 use node_annotator_deploy::policy::{Keys, Scope};
 
 use super::Settings;
 use super::check::Conclusion;
+use crate::operator::fleet::placement;
 
 /// What the runs of a DaemonSet write.
 struct Writer<'a> {
@@ -22,10 +24,17 @@ struct Writer<'a> {
     prefix: Prefix,
     mark: DoneMark,
     stamp_day: bool,
+    /// What it sets the labels of its collectors to, by its affinity: another version has other revisions.
+    values: BTreeMap<&'static str, &'a str>,
 }
 
-/// Holds the DaemonSets of our namespaces against what the policy follows from.
-pub(super) fn conclude(sets: &[&DaemonSet], scope: &Scope, settings: &Settings) -> Conclusion {
+/// Holds the DaemonSets of our namespaces against what the policy lists.
+pub(super) fn conclude(
+    sets: &[&DaemonSet],
+    allowed: &Keys,
+    scope: &Scope,
+    settings: &Settings,
+) -> Conclusion {
     let mut writers = Vec::new();
     for set in sets {
         match Writer::new(set) {
@@ -38,9 +47,8 @@ pub(super) fn conclude(sets: &[&DaemonSet], scope: &Scope, settings: &Settings) 
             }
         }
     }
-    let allowed = scope.keys();
     let refused: Vec<_> =
-        writers.iter().filter_map(|writer| Some((writer, writer.refused(&allowed)?))).collect();
+        writers.iter().filter_map(|writer| Some((writer, writer.refused(allowed)?))).collect();
     let Some((newest, _)) = refused.iter().max_by_key(|(writer, _)| writer.created) else {
         return Conclusion::pass(format!("all that {} DaemonSets write", writers.len()));
     };
@@ -86,13 +94,18 @@ impl<'a> Writer<'a> {
         let list = option(container, "collectors").unwrap_or("default");
         let selection = Selection::parse(list, &registry).map_err(|error| unreadable(&error))?;
         let prefix = option(container, "prefix").map(str::parse::<Prefix>).transpose();
+        let prefix = prefix.map_err(|error| unreadable(&error))?.unwrap_or_default();
         let generation = option(container, "generation").map(str::parse::<Generation>).transpose();
         Ok(Some(Self {
             namespace: set.metadata.namespace.as_deref().unwrap_or_default(),
             name,
             created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            values: selection
+                .iter()
+                .filter_map(|collector| Some((collector.name, value(spec?, &prefix.failed(collector.name))?)))
+                .collect(),
             collectors: selection.iter().collect(),
-            prefix: prefix.map_err(|error| unreadable(&error))?.unwrap_or_default(),
+            prefix,
             mark: generation
                 .map_err(|error| unreadable(&error))?
                 .map_or(DoneMark::Saved, DoneMark::Generation),
@@ -102,16 +115,34 @@ impl<'a> Writer<'a> {
 
     /// The first key that it writes and may not.
     fn refused(&self, allowed: &Keys) -> Option<String> {
-        let keys = Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day);
-        let label = keys.labels.iter().find(|(key, value)| allowed.labels.get(*key) != Some(*value));
-        // What may only be deleted is `None`, which is less than any length.
-        let is_longer = |key: &String, bytes: &Option<usize>| {
-            allowed.annotations.get(key).is_none_or(|allowed| bytes > allowed)
-        };
-        let annotation = || keys.annotations.iter().find(|(key, bytes)| is_longer(key, bytes));
-        let label = label.map(|(key, value)| format!("label `{key}={value}`"));
-        label.or_else(|| annotation().map(|(key, _)| format!("annotation `{key}`")))
+        self.collectors.iter().find_map(|collector| {
+            let keys = Keys::new(&[*collector], &self.prefix, &self.mark, self.stamp_day);
+            let told = self.values.get(collector.name);
+            let refused = keys.labels.iter().find_map(|(key, value)| {
+                let value = told.map_or(value.as_str(), |told| *told);
+                (allowed.labels.get(key).map(String::as_str) != Some(value))
+                    .then(|| format!("label `{key}={value}`"))
+            });
+            if refused.is_some()
+                || told.is_some_and(|told| *told != self.mark.label_value(collector.revision))
+            {
+                // Which facts another revision writes is not known here.
+                return refused;
+            }
+            // What may only be deleted is `None`, which is less than any length.
+            let mut annotations = keys.annotations.iter();
+            let longer = annotations
+                .find(|(key, bytes)| allowed.annotations.get(*key).is_none_or(|allowed| *bytes > allowed));
+            longer.map(|(key, _)| format!("annotation `{key}`"))
+        })
     }
+}
+
+/// What a pod sets a failed label to, and the done label with it: a node that has it is left alone.
+fn value<'a>(pod: &'a PodSpec, failed: &str) -> Option<&'a str> {
+    let mut requirements = placement::terms(pod).flatten();
+    let given_up = requirements.find(|it| it.key == failed && it.operator == "NotIn")?;
+    given_up.values.as_ref()?.first().map(String::as_str)
 }
 
 /// Whether a flag of the container is there, or its variable is set to anything that is no way to say no.
@@ -142,6 +173,7 @@ fn option<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
+    use node_annotator_deploy::policy;
     use serde_json::json;
 
     use super::super::check::Verdict;
@@ -158,10 +190,18 @@ mod tests {
 
     /// For a policy of one collector.
     fn concluded(sets: &[DaemonSet]) -> Conclusion {
+        concluded_by(&Scope { collectors: vec![kernel()], ..Settings::default().all_collectors(&[]) }, sets)
+    }
+
+    fn concluded_by(of_policy: &Scope, sets: &[DaemonSet]) -> Conclusion {
         let settings = Settings::default();
-        let mut scope = settings.all_collectors(&[]);
-        scope.collectors.retain(|collector| collector.name == "kernel");
-        conclude(&sets.iter().collect::<Vec<_>>(), &scope, &settings)
+        let allowed = Keys::listed(&policy::policy(of_policy, policy::rules(of_policy))).unwrap();
+        let scope = Scope { collectors: vec![kernel()], ..of_policy.clone() };
+        conclude(&sets.iter().collect::<Vec<_>>(), &allowed, &scope, &settings)
+    }
+
+    fn kernel() -> &'static Collector {
+        Registry::from_inventory().unwrap().iter().find(|collector| collector.name == "kernel").unwrap()
     }
 
     #[test]
@@ -210,6 +250,46 @@ mod tests {
         let warned = concluded(&[set("a", &["--collectors=no-such-one"])]);
         assert_eq!(warned.verdict(), Verdict::Warn);
         assert!(warned.finding().starts_with("cannot tell what `a` writes: "), "{warned:?}");
+    }
+
+    /// A newer version has the second revision of `kernel`, with other facts.
+    #[test]
+    fn what_another_version_writes_is_told_by_its_affinity_and_by_what_the_policy_lists() {
+        let Collector { name, topic, summary, facts, collect, .. } = *kernel();
+        let newer = Collector::new(name, topic, summary, &facts[..1], collect).revision(2);
+        let newer = Box::leak(Box::new(newer));
+        let of_kernel = Scope { collectors: vec![kernel()], ..Settings::default().all_collectors(&[]) };
+        let of_newer = Scope { collectors: vec![newer], ..of_kernel.clone() };
+        let with = |value: &str| {
+            let mut set = set("a", &["--collectors=kernel"]);
+            let expressions = json!([
+                { "key": "k8s.haim.dev/kernel", "operator": "DoesNotExist" },
+                { "key": "k8s.haim.dev/kernel.failed", "operator": "NotIn", "values": [value] },
+            ]);
+            let terms = json!([{ "matchExpressions": expressions }]);
+            let required =
+                json!({ "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } });
+            let affinity = serde_json::from_value(json!({ "nodeAffinity": required })).unwrap();
+            set.spec.as_mut().unwrap().template.spec.as_mut().unwrap().affinity = Some(affinity);
+            set
+        };
+        for (policy, value, refused) in [
+            (&of_kernel, "saved", false),
+            (&of_kernel, "saved.r2", true),
+            (&of_newer, "saved", true),
+            (&of_newer, "saved.r2", false),
+        ] {
+            let concluded = concluded_by(policy, &[with(value)]);
+            assert_eq!(
+                concluded.verdict(),
+                if refused { Verdict::Fail } else { Verdict::Pass },
+                "{concluded:?}"
+            );
+            if refused {
+                let named = format!("`node-annotator/a` (label `k8s.haim.dev/kernel={value}`)");
+                assert!(concluded.finding().ends_with(&named), "{concluded:?}");
+            }
+        }
     }
 
     #[test]

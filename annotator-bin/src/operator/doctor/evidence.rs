@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
 use node_annotator_core::PrivilegeClass;
 use node_annotator_deploy::policy::Scope;
+use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::account::Account;
@@ -50,21 +51,23 @@ pub(super) struct OurNamespace {
 }
 
 impl Evidence {
-    /// Reads it. Where nobody answers nothing more is asked, and the error says why.
+    /// Reads it. Where nobody answers nothing more is asked, and the error says why. A credential plugin has
+    /// until `end`.
     pub(super) async fn read(
         config: Result<Config, ClusterError>,
         settings: &Settings,
+        end: Instant,
     ) -> Result<Self, Trouble> {
         let config = config?;
         let impersonates = config.auth_info.impersonate.is_some();
         let bare = without_impersonation(config.clone());
-        let administrator = cluster::listing_client(config)?;
+        let administrator = client_by(end, config).await?;
         let version =
             match administrator.apiserver_version().await.map_err(|error| ClusterError::from(&error)) {
                 Err(error) if error.reason() != Reason::Forbidden => return Err(error.into()),
                 answer => answer.map_err(Trouble::from),
             };
-        let impersonating = if impersonates { cluster::listing_client(bare)? } else { administrator.clone() };
+        let impersonating = if impersonates { client_by(end, bare).await? } else { administrator.clone() };
         let namespaces = namespaces(&administrator, settings).await;
         let policies = Api::<ValidatingAdmissionPolicy>::all(administrator.clone());
         let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
@@ -93,6 +96,21 @@ async fn nodes(client: &Client) -> Result<Vec<Node>, Trouble> {
     let reader = Reader::new(client.clone(), None);
     reader.visit::<K8sNode, Node>(Query::default(), Form::Whole, |node| nodes.push(node)).await?;
     Ok(nodes)
+}
+
+async fn client_by(end: Instant, config: Config) -> Result<Client, Trouble> {
+    let plugin = cluster::plugin(&config);
+    let client = timeout_at(end, cluster::listing_client_off_thread(config)).await;
+    let late = |_| match plugin {
+        Some(plugin) => Trouble::new(
+            format!(
+                "the credential plugin of the kubeconfig has not answered before the deadline (`{plugin}`)"
+            ),
+            "run it on a shell: does it wait for a login, or for a server? if it only takes long, a longer --deadline",
+        ),
+        None => super::too_late(),
+    };
+    Ok(client.map_err(late)??)
 }
 
 /// For a kubeconfig that acts as somebody else: the server takes one such name for each request.

@@ -138,7 +138,7 @@ pub async fn diagnose(
     deadline: Duration,
 ) -> Diagnosis {
     let end = Instant::now() + deadline;
-    let evidence = timeout_at(end, Evidence::read(config, settings)).await;
+    let evidence = timeout_at(end, Evidence::read(config, settings, end)).await;
     match evidence.unwrap_or_else(|_| Err(too_late())) {
         Ok(evidence) => Diagnosis { settings: settings.clone(), checks: check_all(&evidence, end).await },
         Err(trouble) => nothing_checked(&trouble, settings),
@@ -149,7 +149,7 @@ pub async fn diagnose(
 pub fn too_late() -> Trouble {
     Trouble::new(
         "the deadline passed before it was checked",
-        "does the API server answer, and the credential plugin of the kubeconfig? a large cluster needs a longer --deadline",
+        "does the API server answer, and can the kubeconfig be read? a large cluster needs a longer --deadline",
     )
 }
 

@@ -1,14 +1,15 @@
 //! Which DaemonSets want which done labels, and which of them are in each other's way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec};
+use k8s_openapi::api::core::v1::NodeSelectorRequirement;
 use node_annotator_core::Prefix;
 
 use super::check::Conclusion;
+use crate::operator::fleet::placement;
 
 /// When a DaemonSet leaves a node alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +26,15 @@ struct Claimant<'a> {
     namespace: &'a str,
     name: &'a str,
     created: Option<Timestamp>,
-    node_selector: BTreeMap<String, String>,
-    demands: BTreeMap<String, Demand>,
+    claims: Vec<Claim>,
+}
+
+/// A label that a DaemonSet waits for, and the nodes on which it does.
+#[derive(Debug, Clone)]
+struct Claim {
+    label: String,
+    demand: Demand,
+    nodes: Vec<NodeSelectorRequirement>,
 }
 
 /// Whether each done label is claimed by one DaemonSet alone, wherever in the cluster it is.
@@ -37,7 +45,7 @@ pub(super) fn conclude(sets: &[DaemonSet], prefix: &Prefix, our_namespaces: &[St
     });
     let clashes: Vec<_> = pairs.collect();
     if clashes.is_empty() {
-        let labels: BTreeSet<_> = claimants.iter().flat_map(|claimant| claimant.demands.keys()).collect();
+        let labels: BTreeSet<_> = claimants.iter().flat_map(|it| &it.claims).map(|it| &it.label).collect();
         return Conclusion::pass(format!("labels in use: {}, each of one DaemonSet", labels.len()));
     }
     let findings: Vec<_> = clashes.iter().map(ToString::to_string).collect();
@@ -56,44 +64,41 @@ impl<'a> Claimant<'a> {
     /// Nothing for a DaemonSet that has no interest in our labels, or waits for them.
     fn new(set: &'a DaemonSet, prefix: &Prefix) -> Option<Self> {
         let pod = set.spec.as_ref()?.template.spec.as_ref()?;
-        let mut demands = BTreeMap::new();
-        for requirement in requirements(pod) {
-            let NodeSelectorRequirement { key, operator, values } = requirement;
-            let is_done_label = *key != prefix.opt_out() && !prefix.is_failed(key);
-            if !key.starts_with(&prefix.key_start()) || !is_done_label {
-                continue;
+        let mut claims = Vec::new();
+        for term in placement::terms(pod) {
+            // What our labels say changes with each run, and tells nodes apart for no longer.
+            let (ours, others): (Vec<_>, Vec<_>) = term.iter().partition(|it| is_written(&it.key, prefix));
+            let nodes: Vec<_> = others.into_iter().cloned().chain(placement::of_selector(pod)).collect();
+            for NodeSelectorRequirement { key, operator, values } in ours {
+                let demand = match operator.as_str() {
+                    "DoesNotExist" => Demand::Any,
+                    "NotIn" => Demand::Values(values.iter().flatten().cloned().collect()),
+                    _ => continue,
+                };
+                if !prefix.is_failed(key) {
+                    claims.push(Claim { label: key.clone(), demand, nodes: nodes.clone() });
+                }
             }
-            let demand = match operator.as_str() {
-                "DoesNotExist" => Demand::Any,
-                "NotIn" => Demand::Values(values.iter().flatten().cloned().collect()),
-                _ => continue,
-            };
-            demands.insert(key.clone(), demand);
         }
-        (!demands.is_empty()).then(|| Self {
+        (!claims.is_empty()).then(|| Self {
             namespace: set.metadata.namespace.as_deref().unwrap_or_default(),
             name: set.metadata.name.as_deref().unwrap_or_default(),
             created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            node_selector: pod.node_selector.clone().unwrap_or_default(),
-            demands,
+            claims,
         })
-    }
-
-    /// Whether no node can have pods of both.
-    fn is_apart_from(&self, other: &Self) -> bool {
-        let different = |(key, value): (&String, &String)| {
-            other.node_selector.get(key).is_some_and(|other| other != value)
-        };
-        self.node_selector.iter().any(different)
     }
 }
 
-fn requirements(pod: &PodSpec) -> impl Iterator<Item = &NodeSelectorRequirement> {
-    let affinity = pod.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required =
-        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    let terms = required.into_iter().flat_map(|required| &required.node_selector_terms);
-    terms.filter_map(|term| term.match_expressions.as_ref()).flatten()
+/// Whether a label is one that runs write.
+fn is_written(key: &str, prefix: &Prefix) -> bool {
+    key.starts_with(&prefix.key_start()) && *key != prefix.opt_out()
+}
+
+impl Claim {
+    /// Whether both are about one label, on nodes that can be the same.
+    fn meets(&self, other: &Self) -> bool {
+        self.label == other.label && placement::can_all_hold(self.nodes.iter().chain(&other.nodes))
+    }
 }
 
 /// Two DaemonSets with a label in common.
@@ -101,15 +106,13 @@ fn requirements(pod: &PodSpec) -> impl Iterator<Item = &NodeSelectorRequirement>
 struct Clash<'a> {
     first: &'a Claimant<'a>,
     second: &'a Claimant<'a>,
-    labels: Vec<&'a String>,
+    claims: Vec<(&'a Claim, &'a Claim)>,
 }
 
 fn clash<'a>(first: &'a Claimant<'a>, second: &'a Claimant<'a>) -> Option<Clash<'a>> {
-    if first.is_apart_from(second) {
-        return None;
-    }
-    let labels: Vec<_> = first.demands.keys().filter(|label| second.demands.contains_key(*label)).collect();
-    (!labels.is_empty()).then_some(Clash { first, second, labels })
+    let pairs = first.claims.iter().flat_map(|one| second.claims.iter().map(move |other| (one, other)));
+    let claims: Vec<_> = pairs.filter(|(one, other)| one.meets(other)).collect();
+    (!claims.is_empty()).then_some(Clash { first, second, claims })
 }
 
 impl Clash<'_> {
@@ -129,22 +132,18 @@ impl Clash<'_> {
 
     /// Whether both want values that exclude each other: then each sees the other's value as unfinished work.
     fn is_endless(&self) -> bool {
-        let values = |claimant: &Claimant, label: &String| match claimant.demands.get(label) {
-            Some(Demand::Values(values)) => values.clone(),
-            _ => BTreeSet::new(),
-        };
-        self.labels.iter().any(|label| {
-            let (first, second) = (values(self.first, label), values(self.second, label));
-            !first.is_empty() && !second.is_empty() && first.is_disjoint(&second)
+        self.claims.iter().any(|(first, second)| match (&first.demand, &second.demand) {
+            (Demand::Values(first), Demand::Values(second)) => first.is_disjoint(second),
+            _ => false,
         })
     }
 }
 
 impl fmt::Display for Clash<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, second, labels } = self;
-        for (conjunction, claimant) in [("", first), (" and ", second)] {
-            let demand = labels.first().and_then(|label| claimant.demands.get(*label));
+        let Self { first, second, claims } = self;
+        let demands = claims.first().map(|(first, second)| (&first.demand, &second.demand)).unzip();
+        for (conjunction, claimant, demand) in [("", first, demands.0), (" and ", second, demands.1)] {
             let Claimant { namespace, name, .. } = claimant;
             write!(f, "{conjunction}`{namespace}/{name}`")?;
             if let Some(Demand::Values(values)) = demand {
@@ -157,8 +156,8 @@ impl fmt::Display for Clash<'_> {
         } else {
             " both run on every new node for "
         })?;
-        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>();
-        f.write_str(&labels.join(", "))
+        let labels: BTreeSet<_> = claims.iter().map(|(claim, _)| format!("`{}`", claim.label)).collect();
+        f.write_str(&labels.into_iter().collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -270,13 +269,44 @@ mod tests {
 
     #[test]
     fn sets_for_different_nodes_do_not_meet() {
+        let plain = ours("a", &json!([term("kernel", None)]));
+        let verdict = |one: DaemonSet, other: DaemonSet| concluded(&[one, other]).verdict();
         let of = |arch: &str| {
             set("facts", arch, &json!({ "kubernetes.io/arch": arch }), &json!([term("kernel", None)]))
         };
-        assert_eq!(concluded(&[of("amd64"), of("arm64")]).verdict(), Verdict::Pass);
-        assert_eq!(
-            concluded(&[of("amd64"), ours("a", &json!([term("kernel", None)]))]).verdict(),
-            Verdict::Fail
-        );
+        assert_eq!(verdict(of("amd64"), of("arm64")), Verdict::Pass);
+        assert_eq!(verdict(of("amd64"), plain.clone()), Verdict::Fail);
+        let with = |key: &str, operator: &str, values: &[&str]| {
+            let mut term = term("kernel", None);
+            let requirement = json!({ "key": key, "operator": operator, "values": values });
+            term["matchExpressions"].as_array_mut().unwrap().push(requirement);
+            ours("b", &json!([term]))
+        };
+        // An exclusion, and architectures that a node selector cannot say.
+        let (out, inside) = (with("pool", "NotIn", &["gpu"]), with("pool", "In", &["gpu"]));
+        assert_eq!(verdict(out.clone(), inside.clone()), Verdict::Pass);
+        assert_eq!(verdict(out, plain.clone()), Verdict::Fail);
+        assert_eq!(verdict(inside, plain.clone()), Verdict::Fail);
+        let two = with("kubernetes.io/arch", "In", &["amd64", "arm64"]);
+        assert_eq!(verdict(two.clone(), of("s390x")), Verdict::Pass);
+        assert_eq!(verdict(two, of("arm64")), Verdict::Fail);
+        // What is kept out by hand is the same label for all, and what is done passes.
+        assert_eq!(verdict(with("k8s.haim.dev/numa", "Exists", &[]), plain), Verdict::Fail);
+    }
+
+    #[test]
+    fn terms_are_held_against_each_other_label_by_label() {
+        let at = |name: &str, pool: &str| {
+            let mut term = term(name, None);
+            let requirement = json!({ "key": "pool", "operator": "In", "values": [pool] });
+            term["matchExpressions"].as_array_mut().unwrap().push(requirement);
+            term
+        };
+        // Both are on all nodes, each with another collector.
+        let one = ours("a", &json!([at("kernel", "x"), at("numa", "y")]));
+        let apart = set("facts", "b", &Value::Null, &json!([at("kernel", "y"), at("numa", "x")]));
+        assert_eq!(concluded(&[one.clone(), apart]).verdict(), Verdict::Pass);
+        let met = set("facts", "b", &Value::Null, &json!([at("kernel", "y"), at("numa", "y")]));
+        assert!(concluded(&[one, met]).finding().ends_with(" for `k8s.haim.dev/numa`"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use node_annotator_core::{Collector, Prefix};
+use node_annotator_core::Collector;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
@@ -45,7 +45,7 @@ struct Stale<'a> {
 
 impl<'a> Stale<'a> {
     fn find(node: &'a Node, scope: &Scope) -> Option<Self> {
-        let found = |collector: &&'static Collector| Some((*collector, why(node, collector, &scope.prefix)?));
+        let found = |collector: &&'static Collector| Some((*collector, why(node, collector, scope)?));
         let collectors: Vec<_> = scope.collectors.iter().filter_map(found).collect();
         (!collectors.is_empty()).then(|| Self { node: node.name(), collectors })
     }
@@ -57,14 +57,18 @@ impl<'a> Stale<'a> {
 }
 
 /// Why the facts of a collector are not the node's; nothing where it runs again anyway.
-fn why(node: &Node, collector: &Collector, prefix: &Prefix) -> Option<String> {
-    node.label(&prefix.done(collector.name))?;
+fn why(node: &Node, collector: &Collector, Scope { prefix, mark, .. }: &Scope) -> Option<String> {
+    let done = node.label(&prefix.done(collector.name))?;
+    if !mark.is_done(done, collector.revision) {
+        return None;
+    }
     age::why(node, collector.name, Some(collector), prefix)
 }
 
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
+    use node_annotator_core::DoneMark;
     use serde_json::{Value, json};
 
     use super::super::Settings;
@@ -134,7 +138,19 @@ mod tests {
     #[test]
     fn a_collector_that_is_due_anyway_is_not_named() {
         let mut due = node(&[("kernel.boot-id", "2cd2a6f4")], BOOT_ID, "");
-        due.metadata = serde_json::from_value(json!({ "name": "n1" })).unwrap();
+        let mark = DoneMark::Generation("2".parse().unwrap());
+        let of_generation = |due: &Node| {
+            conclude(
+                std::slice::from_ref(due),
+                &Scope { mark: mark.clone(), ..Settings::default().all_collectors(&[]) },
+            )
+        };
+        assert_eq!(concluded(std::slice::from_ref(&due)).verdict(), Verdict::Warn);
+        // The label of no generation, for which another generation runs again.
+        assert_eq!(of_generation(&due).verdict(), Verdict::Pass);
+        due.metadata.labels.as_mut().unwrap().insert("k8s.haim.dev/kernel".to_owned(), "2".to_owned());
+        assert_eq!(of_generation(&due).verdict(), Verdict::Warn);
+        due.metadata.labels = None;
         assert_eq!(concluded(&[due]).verdict(), Verdict::Pass);
     }
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
+use node_annotator_deploy::policy::Keys;
 use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
@@ -87,18 +88,20 @@ async fn policy_alone(all: &Evidence) -> Outcome {
 
 fn policy_covers(all: &Evidence) -> Outcome {
     let found = all.policy.as_ref().map_err(Clone::clone)?;
-    if found.as_ref().and_then(policy::scope).is_none() {
+    let readable = found.as_ref().filter(|found| policy::scope(found).is_some());
+    let Some(allowed) = readable.and_then(Keys::listed) else {
         return Err(Trouble::new(
             "there is no policy that tells what it was generated from",
             "see `policy`: what it lets through is known once it is there",
         ));
-    }
+    };
     let is_ours = |set: &&DaemonSet| {
         let namespace = set.metadata.namespace.as_ref();
         all.namespaces.iter().any(|one| namespace == Some(&one.account.namespace))
     };
     let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
-    Ok(coverage::conclude(&sets.iter().filter(is_ours).collect::<Vec<_>>(), &all.scope, &all.settings))
+    let sets: Vec<_> = sets.iter().filter(is_ours).collect();
+    Ok(coverage::conclude(&sets, &allowed, &all.scope, &all.settings))
 }
 
 async fn policy_bound(all: &Evidence) -> Outcome {

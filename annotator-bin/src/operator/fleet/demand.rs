@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Toleration};
 use node_annotator_core::{Collector, DoneMark, Prefix};
 use node_annotator_deploy::affinity;
 
 use super::node::{Node, Taint};
+use super::placement;
 
 /// When a collector is due on a node, by the labels of the node.
 #[derive(Debug, Clone)]
@@ -79,7 +80,7 @@ impl Demand {
         let pod = set.spec.as_ref()?.template.spec.as_ref()?;
         let mut rules = BTreeMap::new();
         let mut common = None;
-        for term in terms(pod) {
+        for term in placement::terms(pod) {
             let (ours, others): (Vec<_>, Vec<_>) = term.iter().partition(|requirement| {
                 prefix.is_failed(&requirement.key) || prefix.collector_of_done(&requirement.key).is_some()
             });
@@ -160,15 +161,6 @@ fn is_tolerated(taint: &Taint, toleration: &Toleration) -> bool {
     let of_value =
         exists || value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
     of_effect && (key == taint.key || (key.is_empty() && exists)) && of_value
-}
-
-/// The terms of the required node affinity, of which one is enough.
-fn terms(pod: &PodSpec) -> impl Iterator<Item = &[NodeSelectorRequirement]> {
-    let affinity = pod.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required =
-        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    let terms = required.into_iter().flat_map(|required| &required.node_selector_terms);
-    terms.filter_map(|term| term.match_expressions.as_deref())
 }
 
 /// Whether a node has what is asked of one of its labels, as the scheduler judges it.

@@ -8,6 +8,7 @@ pub(crate) mod follow;
 pub(crate) mod installed;
 pub(crate) mod names;
 pub(crate) mod node;
+pub(crate) mod placement;
 pub(crate) mod pods;
 pub(crate) mod removal;
 pub(crate) mod selection;

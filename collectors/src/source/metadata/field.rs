@@ -62,6 +62,11 @@ impl Field<String> {
 }
 
 impl Field<NumberOrText> {
+    /// The number.
+    pub(crate) fn number(self, name: &'static str) -> Result<Option<u64>, Odd> {
+        self.written(name)?.map(|text| text.parse().map_err(|_| Odd::Value(name))).transpose()
+    }
+
     /// The number, decimal, or the text in its place.
     pub(crate) fn written(self, name: &'static str) -> Result<Option<String>, Odd> {
         Ok(self.told(name)?.map(|value| match value {

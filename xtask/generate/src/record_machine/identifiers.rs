@@ -46,7 +46,11 @@ impl Identifiers {
         if NAMES.iter().any(|part| name.contains(part)) {
             return zeros(text);
         }
-        let text = if path == "/proc/cmdline" { self.without_values(text) } else { text.to_owned() };
+        let text = match path {
+            "/proc/cmdline" => self.without_values(text),
+            "/proc/self/smaps" => first_mapping(text),
+            _ => text.to_owned(),
+        };
         let text = FIELD.replace_all(&text, |found: &Captures| format!("{}{}", &found[1], zeros(&found[2])));
         let text = UUID.replace_all(&text, |found: &Captures| {
             self.stand_in(&found[0], |number| format!("00000000-0000-4000-8000-{number:012x}"))
@@ -83,6 +87,13 @@ impl Identifiers {
     }
 }
 
+/// The size of the pages is in the first mapping of this program, whose address and path are nobody's business.
+fn first_mapping(smaps: &str) -> String {
+    let mapping = smaps.lines().skip(1).take_while(|line| !line.starts_with(|c: char| c.is_ascii_hexdigit()));
+    let lines = ["00200000-00310000 r--p 00000000 00:00 0 /node-annotator"].into_iter().chain(mapping);
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
 /// A text of the same shape.
 fn zeros(text: &str) -> String {
     text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
@@ -103,6 +114,12 @@ mod tests {
             ("/proc/sys/kernel/osrelease", "6.8.0-45-generic\n", "6.8.0-45-generic\n"),
             ("/proc/net/peers", "peer=10.1.2.3:80 10.1.2.4\n", "peer=192.0.2.2:80 192.0.2.3\n"),
             ("/proc/cpuinfo", "Hardware\t: A\nSerial\t\t: 00ff12\n", "Hardware\t: A\nSerial\t\t: 000000\n"),
+            (
+                "/proc/self/smaps",
+                "55f9e279a000-55f9e279c000 r--p 00000000 fe:00 247026 /home/me/a\nKernelPageSize:        4 kB\n\
+                 VmFlags: rd mr\n7f00-7f01 r-xp 00000000 fe:00 2 /lib\nKernelPageSize:        4 kB\n",
+                "00200000-00310000 r--p 00000000 00:00 0 /node-annotator\nKernelPageSize:        4 kB\nVmFlags: rd mr\n",
+            ),
             (
                 "/proc/cmdline",
                 "quiet isolcpus=2-3 root=UUID=x a=\"b c\" hunter2 -- password\n",

@@ -1,0 +1,208 @@
+//! The catalogue of collectors, from the registry and from what they say on the recorded machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use node_annotator_core::key::fact_name;
+use node_annotator_core::{Cardinality, Collector, Fact, Prefix, Registry, Selected};
+use node_annotator_testing::Contract;
+
+use super::{HEADER, cell};
+
+/// Length of the short form of a boot id.
+const BOOT_ID_BYTES: usize = 8;
+
+/// The nodes of a large cluster.
+const FLEET: usize = 5_000;
+
+/// The machine whose files make no sense.
+const HOSTILE: &str = "hostile";
+
+/// `docs/collectors.md`.
+pub(super) fn page(registry: &Registry) -> String {
+    let prefix = Prefix::default();
+    let facts = |selected: &[Selected]| {
+        let collectors = registry.iter().filter(|collector| selected.contains(&collector.selected));
+        let (count, facts) =
+            collectors.fold((0, 0), |(count, facts), collector| (count + 1, facts + collector.facts.len()));
+        format!("{count} collectors with {facts} facts")
+    };
+    let all = facts(&[Selected::ByDefault, Selected::OnRequest]);
+    let default = facts(&[Selected::ByDefault]);
+    let mut text = format!(
+        "{HEADER}\n# Collectors\n\n{all}; `default` selects {default}.\n\nThe keys below have the default prefix, `{prefix}`. A collector that is done has the label \
+         `{prefix}/<collector>`;\none that is done and has no primary fact found that it does not apply to the node. Facts that hold until the next boot\n\
+         have `{prefix}/<collector>.boot-id` beside them, the first 8 digits of the boot id.\n"
+    );
+    for (topic, collectors) in registry.by_topic() {
+        writeln!(text, "\n## {topic}").expect("a string takes it");
+        text.extend(collectors.into_iter().map(|collector| collector_section(collector, &prefix)));
+    }
+    text + &cost(registry, &prefix)
+}
+
+/// What the facts cost where they are stored.
+fn cost(registry: &Registry, prefix: &Prefix) -> String {
+    let sizes = sizes(registry, prefix);
+    let of_fleet = |bytes: usize| {
+        let tenths = (bytes * FLEET).div_ceil(100_000);
+        format!("{}.{} MB", tenths / 10, tenths % 10)
+    };
+    let mut text = "\n## What they cost\n\nBytes of annotations, keys and values, on the recorded machine that has the most, and what 5,000 such nodes store in\n\
+        etcd. The API server writes a Node as a whole, each time that its kubelet reports a change of its status.\n\n\
+        | collector | facts | bytes | 5,000 nodes |\n|---|---|---|---|\n"
+        .to_owned();
+    for (collector, bytes) in &sizes {
+        let (name, facts, bytes) = (collector.name, collector.facts.len(), bytes.most());
+        writeln!(text, "| `{name}` | {facts} | {bytes} | {} |", of_fleet(bytes)).expect("a string takes it");
+    }
+    for (name, selected) in
+        [("default", &[Selected::ByDefault][..]), ("all", &[Selected::ByDefault, Selected::OnRequest])]
+    {
+        let bytes = total(&sizes, selected);
+        writeln!(text, "| `{name}` | | {bytes} | {} |", of_fleet(bytes)).expect("a string takes it");
+    }
+    text
+}
+
+/// What each collector writes, on each machine.
+fn sizes(registry: &Registry, prefix: &Prefix) -> Vec<(&'static Collector, Bytes)> {
+    let fixtures = xtask_workspace::root().join("collectors/fixtures");
+    let machines = Contract::new(fixtures).hostile(HOSTILE);
+    let collectors = registry.by_topic().into_values().flatten();
+    collectors.map(|collector| (collector, Bytes::of(collector, &machines, prefix))).collect()
+}
+
+/// What those collectors write together, on the machine that has the most.
+fn total(sizes: &[(&Collector, Bytes)], selected: &[Selected]) -> usize {
+    let chosen = sizes.iter().filter(|(collector, _)| selected.contains(&collector.selected));
+    let mut total = Bytes::default();
+    chosen.for_each(|(_, bytes)| total.add(bytes));
+    total.most()
+}
+
+fn collector_section(collector: &Collector, prefix: &Prefix) -> String {
+    let (needs, selected) = (needs(collector), collector.selected);
+    let mut text = format!(
+        "\n### {}\n\n{}. Selected {selected}; needs {needs}; Pod Security `{}`; timeout {:?}.\n{}\n| annotation | value | kind | such as | holds |\n|---|---|---|---|---|\n",
+        collector.name,
+        collector.summary,
+        collector.privilege_class().as_str(),
+        collector.timeout,
+        sources(collector),
+    );
+    for fact in collector.facts {
+        let name = fact_name(collector.name, fact.name);
+        let row = format!(
+            "| `{prefix}/{name}` | {} | {} | `{}` | {} |",
+            cell(fact.summary),
+            kind(fact),
+            cell(fact.example),
+            fact.stability.as_str()
+        );
+        text += &row;
+        text.push('\n');
+    }
+    for variable in collector.variables {
+        writeln!(text, "\nEnvironment `{}`: {}.", variable.name, variable.summary)
+            .expect("a string takes it");
+    }
+    text
+}
+
+/// How the value is to be read, and whether it differs on every node.
+fn kind(fact: &Fact) -> String {
+    let kind = fact.kind.as_str();
+    match fact.cardinality {
+        Cardinality::Shared => kind.to_owned(),
+        Cardinality::Unique => format!("{kind}, unique"),
+        Cardinality::FreeText => "free text".to_owned(),
+    }
+}
+
+/// A line about where the facts come from, and one about where there are none.
+fn sources(collector: &Collector) -> String {
+    let sources: Vec<_> = collector.reads.iter().map(|source| format!("`{source}`")).collect();
+    let reads = (!sources.is_empty()).then(|| format!("\nReads {}.\n", sources.join(", ")));
+    let not_applicable = collector.not_applicable.map(|nodes| format!("\nNot applicable {nodes}.\n"));
+    [reads, not_applicable].into_iter().flatten().collect()
+}
+
+fn needs(collector: &Collector) -> String {
+    let needs: Vec<_> = collector.needs.iter().map(ToString::to_string).collect();
+    if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }
+}
+
+/// README's table.
+pub(super) fn table(registry: &Registry) -> String {
+    let mut text = "\n| topic | name | what | needs |\n|---|---|---|---|\n".to_owned();
+    for collector in registry.by_topic().into_values().flatten() {
+        let selected = match collector.selected {
+            Selected::ByDefault => "",
+            Selected::OnRequest => " (on request)",
+        };
+        let (topic, name, summary) = (collector.topic, collector.name, cell(collector.summary));
+        writeln!(text, "| {topic} | `{name}`{selected} | {summary} | {} |", cell(&needs(collector)))
+            .expect("a string takes it");
+    }
+    text.push('\n');
+    text
+}
+
+/// Bytes of annotations on one Node, keys and values.
+#[derive(Debug, Default)]
+struct Bytes(BTreeMap<String, usize>);
+
+impl Bytes {
+    /// What a collector writes on each of the recorded machines.
+    fn of(collector: &'static Collector, machines: &Contract, prefix: &Prefix) -> Self {
+        let outcomes = machines.check(collector);
+        let written = |facts: &serde_json::Map<String, serde_json::Value>| {
+            let keys = facts.keys().map(|name| prefix.key_start().len() + name.len()).sum::<usize>();
+            let values = facts.values().filter_map(|value| value.as_str()).map(str::len).sum::<usize>();
+            let boot =
+                collector.holds_per_boot().then(|| prefix.boot_id(collector.name).len() + BOOT_ID_BYTES);
+            keys + values + boot.unwrap_or_default()
+        };
+        let of_machine = |(machine, outcome): (&String, &serde_json::Value)| {
+            Some((machine.clone(), written(outcome.get("facts")?.as_object()?)))
+        };
+        let machines = outcomes.as_object().into_iter().flatten().filter(|(machine, _)| *machine != HOSTILE);
+        Self(machines.filter_map(of_machine).collect())
+    }
+
+    fn most(&self) -> usize {
+        self.0.values().copied().max().unwrap_or_default()
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (machine, bytes) in &other.0 {
+            *self.0.entry(machine.clone()).or_default() += bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everybody who reads a Node reads these bytes, and each change of a status writes them.
+    #[test]
+    fn a_node_has_room_for_them() {
+        let sizes = sizes(&Registry::from_inventory().unwrap(), &Prefix::default());
+        let default = total(&sizes, &[Selected::ByDefault]);
+        let all = total(&sizes, &[Selected::ByDefault, Selected::OnRequest]);
+        assert!(default > 0 && default <= 4 * 1024, "{default} bytes by default");
+        assert!(all > default && all <= 14 * 1024, "{all} bytes in all");
+    }
+
+    #[test]
+    fn a_machine_is_not_mixed_with_another() {
+        let bytes = |machines: &[(&str, usize)]| {
+            Bytes(machines.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect())
+        };
+        let mut total = bytes(&[("a", 10), ("b", 1)]);
+        total.add(&bytes(&[("b", 5), ("c", 7)]));
+        assert_eq!(total.most(), 10);
+    }
+}

@@ -122,7 +122,7 @@ pub(super) struct FleetOptions {
     nodes: NodesOptions,
 
     /// These collectors alone: names with commas; `-NAME` takes away. All that are installed by default
-    #[arg(long, env = "NODE_ANNOTATOR_COLLECTORS", value_name = "LIST", allow_hyphen_values = true)]
+    #[arg(long, env = "NODE_ANNOTATOR_COLLECTORS", value_name = "LIST", allow_hyphen_values = true, help_heading = SELECTION)]
     collectors: Option<String>,
 
     /// The namespace that it is installed in, as given to `manifests`

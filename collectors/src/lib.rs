@@ -20,6 +20,7 @@ pub mod digital_ocean_anchor_ip;
 pub mod dmi;
 pub mod dmi_inventory;
 pub mod dns_name;
+pub mod files;
 pub mod firmware;
 pub mod gcp;
 pub mod hetzner;

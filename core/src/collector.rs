@@ -54,6 +54,8 @@ pub struct Collector {
     pub reads: &'static [&'static str],
     /// On which nodes it is not applicable; `None` if it applies everywhere.
     pub not_applicable: Option<&'static str>,
+    /// Whether an operator names facts of it, beside those declared here.
+    pub takes_named_facts: bool,
     /// What it needs beyond an unprivileged pod.
     pub needs: &'static [Need],
     /// The environment variables it reads.
@@ -84,6 +86,7 @@ impl Collector {
             revision: 1,
             reads: &[],
             not_applicable: None,
+            takes_named_facts: false,
             needs: &[],
             variables: &[],
             timeout: DEFAULT_TIMEOUT,
@@ -118,6 +121,13 @@ impl Collector {
     #[must_use]
     pub const fn not_applicable(mut self, nodes: &'static str) -> Self {
         self.not_applicable = Some(nodes);
+        self
+    }
+
+    /// Lets an operator name facts of it, beside those declared here.
+    #[must_use]
+    pub const fn takes_named_facts(mut self) -> Self {
+        self.takes_named_facts = true;
         self
     }
 

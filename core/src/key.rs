@@ -233,7 +233,7 @@ pub fn is_dns_subdomain(text: &str) -> bool {
 
 /// Whether the text is a lower-case DNS label: letters, digits and inner hyphens. Kebab-case names obey the
 /// same rule.
-pub(crate) fn is_dns_label(text: &str) -> bool {
+pub fn is_dns_label(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= MAX_NAME_BYTES
         && text.starts_with(alphanumeric)

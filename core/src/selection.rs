@@ -54,6 +54,11 @@ impl Selection {
         (!wanted.is_empty()).then_some(Self(wanted))
     }
 
+    /// A selection of collectors that are in order of name.
+    pub(crate) fn of_all(collectors: Vec<&'static Collector>) -> Self {
+        Self(collectors)
+    }
+
     /// A selection of one collector.
     pub fn of(collector: &'static Collector) -> Self {
         Self(vec![collector])

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use jiff::SignedDuration;
-use node_annotator_core::{DoneMark, Generation, GiveUpAfter, Prefix, Registry, Selection};
+use node_annotator_core::{DoneMark, Generation, GiveUpAfter, NamedFacts, Prefix, Registry, Selection};
 
 use super::Usage;
 use crate::output::Format;
@@ -37,12 +37,60 @@ pub(super) struct SelectionOptions {
         allow_hyphen_values = true
     )]
     collectors: String,
+
+    /// A fact that the files in --facts-dir hold, for the collector `files`; may be repeated, or be a list
+    ///
+    /// Without it only the names of the files are written: what is not named here could not be deleted when it
+    /// is gone.
+    #[arg(long, env = FACT_VARIABLE, value_name = "NAME", value_delimiter = ',')]
+    fact: Vec<String>,
+
+    /// A fact that an earlier set named with --fact, and which is deleted; may be repeated, or be a list
+    #[arg(long, env = RETIRED_FACT_VARIABLE, value_name = "NAME", value_delimiter = ',')]
+    retired_fact: Vec<String>,
+
+    /// The directory of the node that holds files of facts: `*.json`, `*.yaml`, `*.env`
+    #[arg(long, env = FACTS_DIR_VARIABLE, value_name = "DIR")]
+    facts_dir: Option<String>,
 }
 
+const FACT_VARIABLE: &str = "NODE_ANNOTATOR_FACT";
+const RETIRED_FACT_VARIABLE: &str = "NODE_ANNOTATOR_RETIRED_FACT";
+const FACTS_DIR_VARIABLE: &str = "NODE_ANNOTATOR_FACTS_DIR";
+
 impl SelectionOptions {
-    /// The collectors that the list names.
+    /// The collectors that the list names, with the facts that the operator names.
     pub(super) fn selection(&self, registry: &Registry) -> Result<Selection, Usage> {
-        Selection::parse(&self.collectors, registry).map_err(|error| Usage(Trouble::plain(error)))
+        let selection =
+            Selection::parse(&self.collectors, registry).map_err(|error| Usage(Trouble::plain(error)))?;
+        let named = NamedFacts {
+            names: self.fact.clone(),
+            retired: self.retired_fact.clone(),
+            path: self.facts_dir.clone(),
+        };
+        if named == NamedFacts::default() {
+            return Ok(selection);
+        }
+        let with_facts = selection.with_named_facts(&named).map_err(|error| Usage(Trouble::plain(error)))?;
+        with_facts.ok_or_else(|| {
+            Usage(Trouble::new(
+                "--fact, --retired-fact and --facts-dir are for the collector `files`, which is not selected",
+                "add it to the list: --collectors default,files",
+            ))
+        })
+    }
+
+    /// The variables by which a pod is told the same.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let variables = [
+            (FACT_VARIABLE, self.fact.join(",")),
+            (RETIRED_FACT_VARIABLE, self.retired_fact.join(",")),
+            (FACTS_DIR_VARIABLE, self.facts_dir.clone().unwrap_or_default()),
+        ];
+        variables
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_owned(), value))
     }
 }
 

@@ -173,7 +173,7 @@ impl RunCommand {
     pub(super) fn job(&self, environment: Environment, registry: &Registry, app: &App) -> Result<Job, Usage> {
         Ok(Job {
             settings: self.settings(registry)?,
-            context: Arc::new(self.context(environment)),
+            context: Arc::new(self.context(environment.with_all(self.selection.variables()))),
             user_agent: app.user_agent(),
             kubeconfig: self.cluster.kubeconfig.clone(),
             output: self.output.output,

@@ -13,6 +13,7 @@ pub(crate) mod get;
 pub(crate) mod lists;
 pub(crate) mod progress;
 pub(crate) mod rerun;
+pub mod startup_taint;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod wait;

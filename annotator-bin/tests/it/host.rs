@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{run, stderr};
@@ -61,4 +61,26 @@ fn in_a_pod_without_mounts_no_file_is_taken_for_the_hosts() {
     std::fs::write(mount.path().join("etc/os-release"), "ID=flatcar\n").unwrap();
     let mounted = entry("os", &["--host-mount", mount.path().to_str().unwrap()], &in_pod);
     assert_eq!(mounted["facts"]["os"], "flatcar");
+}
+
+#[test]
+fn the_operators_files_are_read_where_it_is_said() {
+    let root = TempDir::new().unwrap();
+    let directory = root.path().join("opt/site/facts");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("rack.env"), "RACK=17\nROW=4\n").unwrap();
+    std::fs::write(directory.join("run.sh"), "#!/bin/sh\ntouch executed\n").unwrap();
+    let root = root.path().to_str().unwrap();
+    let arguments = ["--host-root", root, "--facts-dir", "/opt/site/facts"];
+
+    let named = entry("files", &[&arguments[..], &["--fact", "rack,shelf"]].concat(), &[]);
+    assert_eq!(named["facts"], json!({"files": "rack.env", "files.rack": "17"}));
+    assert_eq!(named["leftOut"], json!({"files.row": "the collector does not declare it"}));
+    let by_variables =
+        [("NODE_ANNOTATOR_FACTS_DIR", "/opt/site/facts"), ("NODE_ANNOTATOR_FACT", "rack,shelf")];
+    assert_eq!(entry("files", &arguments[..2], &by_variables)["facts"], named["facts"]);
+
+    std::fs::write(directory.join("site.json"), "{\"rack\": \"18\"}").unwrap();
+    let twice = entry("files", &arguments, &[]);
+    assert_eq!(twice["error"], "`/opt/site/facts/site.json` holds the fact `rack`, and so does `rack.env`");
 }

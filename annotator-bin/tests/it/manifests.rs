@@ -101,6 +101,27 @@ fn each_flag_about_nodes_and_pods_reaches_the_objects() {
 }
 
 #[test]
+fn the_startup_taint_is_that_of_the_installation_unless_it_is_named() {
+    let own = "startup-taint.cluster-autoscaler.kubernetes.io/node-annotator";
+    for (arguments, key) in [
+        (&["--startup-taint", "--collectors=kernel"][..], own.to_owned()),
+        (&["--startup-taint", "--namespace=facts"], format!("{own}-facts")),
+        (&["--startup-taint=example.com/starting"], "example.com/starting".to_owned()),
+        (&["--startup-taint", "example.com/starting"], "example.com/starting".to_owned()),
+    ] {
+        let objects = objects(arguments);
+        let policies = of_kind(&objects, "MutatingAdmissionPolicy");
+        assert!(policies[0]["spec"].to_string().contains(&format!("taint.key == '{key}'")), "{policies:?}");
+        assert_eq!(of_kind(&objects, "MutatingAdmissionPolicyBinding").len(), 1);
+    }
+    let output = manifests(&["--startup-taint"]);
+    assert!(stderr(&output).starts_with("warning: a node on which a collector is given up keeps"));
+    let removing = manifests(&["--startup-taint", "--startup-taint-on-failure=remove"]);
+    assert_eq!(stderr(&removing), "");
+    assert!(of_kind(&objects(&[]), "MutatingAdmissionPolicy").is_empty());
+}
+
+#[test]
 fn a_daemon_set_and_a_namespace_for_each_privilege_class_unless_more_is_asked_for() {
     let counts =
         |objects: &[Value]| (of_kind(objects, "DaemonSet").len(), of_kind(objects, "Namespace").len());
@@ -161,14 +182,46 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--exclude=kubernetes.io/os=linux"], "every node that could run"),
         (&["--exclude=a b"], "not that of a label"),
         (&["--tolerations=gpu:Always"], "valid effects: NoSchedule"),
+        (&["--startup-taint=a b"], "write `own`, or the key of a taint"),
+        (&["--startup-taint", "node.kubernetes.io/not-ready"], "taints of Kubernetes itself"),
+        (&["--startup-taint", "--no-policy"], "leave out `--no-policy`"),
+        (&["--startup-taint-on-failure=remove"], "add --startup-taint"),
         (&["--priority-class=A"], "the name of a PriorityClass"),
         (&["--pod-label=app.kubernetes.io/name=mine"], "the DaemonSet finds its pods"),
         (&["--pod-annotation=note"], "an `=` is missing"),
+        (&["--fact=rack"], "add it to the list: --collectors default,files"),
+        (&["--collectors=files", "--fact=Rack"], "fact `Rack`: the name is not in kebab case"),
+        (&["--collectors=files", "--fact=error"], "the name is reserved"),
+        (&["--collectors=files", "--fact=rack", "--retired-fact=rack"], "declared or retired twice"),
+        (&["--collectors=files", "--facts-dir=facts.d"], "not an absolute path"),
+        (&["--collectors=files", "--facts-dir=/proc/facts"], "there without being declared"),
         (&["-o", "toml"], "possible values: yaml, json"),
     ] {
         let output = manifests(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(stdout(&output), "", "{arguments:?}");
         assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn facts_of_the_operator_are_told_to_pod_and_policy() {
+    let arguments =
+        ["--collectors=files", "--fact=rack,row", "--retired-fact=shelf", "--facts-dir=/opt/site/facts"];
+    let objects = objects(&arguments);
+    let daemon_set = of_kind(&objects, "DaemonSet")[0];
+    let pod = &daemon_set["spec"]["template"]["spec"];
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    let told =
+        |name: &str| environment.iter().find(|variable| variable["name"] == name).unwrap()["value"].clone();
+    assert_eq!(told("NODE_ANNOTATOR_FACT"), "rack,row");
+    assert_eq!(told("NODE_ANNOTATOR_RETIRED_FACT"), "shelf");
+    assert_eq!(told("NODE_ANNOTATOR_FACTS_DIR"), "/opt/site/facts");
+    let mounts: Vec<_> =
+        pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["hostPath"]["path"]).collect();
+    assert!(mounts.contains(&&Value::from("/opt")), "{mounts:?}");
+    let policy = of_kind(&objects, "ValidatingAdmissionPolicy")[0].to_string();
+    for key in ["files.rack", "files.row", "files.shelf"] {
+        assert!(policy.contains(&format!("k8s.haim.dev/{key}")), "{key}");
     }
 }

@@ -26,6 +26,13 @@ impl Environment {
         self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
+    /// The same with these values.
+    #[must_use]
+    pub fn with_all(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.values.extend(variables);
+        self
+    }
+
     /// The same, of which only the declared variables are seen.
     pub(super) fn restricted_to(&self, declared: &'static [Variable], undeclared: &Undeclared) -> Self {
         Self { declared: Some((declared, undeclared.clone())), ..self.clone() }

@@ -32,7 +32,8 @@ pub(crate) fn of_outcome(collector: &Collector, entry: &Entry, may_fail: bool) -
 
 fn of_facts(collector: &Collector, facts: &Facts) -> Vec<String> {
     let mut breaches = Vec::new();
-    for left_out in facts.left_out().iter().filter(|left_out| left_out.reason == UNDECLARED) {
+    let is_undeclared = |reason: &str| reason == UNDECLARED && !collector.takes_named_facts;
+    for left_out in facts.left_out().iter().filter(|left_out| is_undeclared(&left_out.reason)) {
         let name = left_out.fact.unwrap_or("(primary)");
         breaches.push(format!("yields the fact `{name}`, which it does not declare"));
     }

@@ -1,11 +1,15 @@
 //! What the policy follows from, and the annotation by which it tells that.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use node_annotator_core::{Collector, DoneMark, Prefix, PrivilegeClass};
+use node_annotator_core::{Collector, DoneMark, NamedFacts, Prefix, PrivilegeClass};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use crate::{Installation, Settings, Workload};
+use crate::startup_taint::OnFailure;
+use crate::syntax::is_label_key;
+use crate::{Installation, Settings, StartupTaint, Workload};
 
 /// The annotation of the policy that says what it was generated from. It has this name whatever the prefix of
 /// an installation.
@@ -24,6 +28,8 @@ pub struct Scope {
     pub mark: DoneMark,
     /// Whether the day stands beside the facts.
     pub stamp_day: bool,
+    /// The taint that goes with the last done label.
+    pub startup_taint: Option<StartupTaint>,
     /// The collectors that run, in order of name.
     pub collectors: Vec<&'static Collector>,
 }
@@ -40,7 +46,27 @@ struct Told {
     generation: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stamp_day: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    startup_taint: Option<String>,
+    #[serde(default, skip_serializing_if = "is_kept")]
+    startup_taint_on_failure: OnFailure,
     collectors: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, ToldFacts>,
+}
+
+/// What an operator has named of a collector.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ToldFacts {
+    names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_kept(on_failure: &OnFailure) -> bool {
+    *on_failure == OnFailure::Keep
 }
 
 /// Why a policy cannot be generated again.
@@ -84,6 +110,7 @@ impl Scope {
             prefix: settings.prefix.clone(),
             mark: settings.mark.clone(),
             stamp_day: settings.stamp_day,
+            startup_taint: settings.startup_taint.clone(),
             collectors: settings.selection.iter().collect(),
         }
     }
@@ -100,10 +127,18 @@ impl Scope {
             class.ok_or_else(|| impossible("class", word))
         };
         let found = |name: &String| {
-            collector(name).ok_or_else(|| ScopeError::UnknownCollector {
+            let found = collector(name).ok_or_else(|| ScopeError::UnknownCollector {
                 version: told.version.clone(),
                 collector: name.clone(),
-            })
+            })?;
+            let Some(ToldFacts { names, retired }) = told.facts.get(name) else { return Ok(found) };
+            let named = NamedFacts { names: names.clone(), retired: retired.clone(), path: None };
+            found.with_named_facts(&named).map_err(|_| impossible("facts of the collector", name))
+        };
+        let taint = |key: &String| {
+            let on_failure = told.startup_taint_on_failure;
+            let taint = is_label_key(key).then(|| StartupTaint { key: key.clone(), on_failure });
+            taint.ok_or_else(|| impossible("startup taint", key))
         };
         let mark = match &told.generation {
             None => DoneMark::Saved,
@@ -115,6 +150,7 @@ impl Scope {
             prefix: told.prefix.parse().map_err(|_| impossible("prefix", &told.prefix))?,
             mark,
             stamp_day: told.stamp_day,
+            startup_taint: told.startup_taint.as_ref().map(taint).transpose()?,
             collectors: told.collectors.iter().map(found).collect::<Result<_, _>>()?,
         })
     }
@@ -131,7 +167,14 @@ impl Scope {
                 DoneMark::Generation(generation) => Some(generation.as_str().to_owned()),
             },
             stamp_day: self.stamp_day,
+            startup_taint: self.startup_taint.as_ref().map(|taint| taint.key.clone()),
+            startup_taint_on_failure: self
+                .startup_taint
+                .as_ref()
+                .map(|taint| taint.on_failure)
+                .unwrap_or_default(),
             collectors: self.collectors.iter().map(|collector| collector.name.to_owned()).collect(),
+            facts: self.collectors.iter().filter_map(|collector| told_facts(collector)).collect(),
         };
         serde_json::to_string(&told).expect("texts and lists of texts are JSON")
     }
@@ -140,6 +183,13 @@ impl Scope {
     pub fn keys(&self) -> Keys {
         Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day)
     }
+}
+
+/// What an operator has named of a collector, by its name.
+fn told_facts(collector: &Collector) -> Option<(String, ToldFacts)> {
+    let NamedFacts { names, retired, .. } = collector.named_by_operator()?;
+    let is_told = !(names.is_empty() && retired.is_empty());
+    is_told.then(|| (collector.name.to_owned(), ToldFacts { names, retired }))
 }
 
 /// The version that generated a policy, as the policy tells it.

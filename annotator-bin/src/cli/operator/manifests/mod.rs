@@ -254,7 +254,7 @@ impl ManifestsCommand {
             image_pull_policy: image_pull_policy.0,
             image_pull_secrets: image_pull_secret.clone(),
             layout: layout.0,
-            environment: map("--env", env)?,
+            environment: map("--env", &selection.variables().chain(env.iter().cloned()).collect::<Vec<_>>())?,
             trust_sandbox: *trust_sandbox,
             give_up_after: *give_up_after,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },

@@ -31,7 +31,12 @@ pub(crate) static OS: Collector = named("os").needs(&[
     Need::HostPath(HostPath::file("/etc/machine-id")),
 ]);
 
-pub(crate) const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
+/// All of its facts but the primary one are the operator's.
+pub(crate) static FILES: Collector =
+    Collector::new("files", Topic::System, "nothing", &[NOTHING], Collect::Blocking(nothing))
+        .takes_named_facts();
+
+const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
 pub(crate) const MORE: Fact = Fact::named("more", "nothing more", "none", Stability::Immutable);
 
 pub(crate) const fn named(name: &'static str) -> Collector {
@@ -40,7 +45,7 @@ pub(crate) const fn named(name: &'static str) -> Collector {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every collector")]
-pub(crate) fn nothing(_: &Context) -> Result<Collected, CollectError> {
+fn nothing(_: &Context) -> Result<Collected, CollectError> {
     Ok(Collected::not_applicable("a fake"))
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use node_annotator_core::context::BootId;
 use node_annotator_core::{
-    Collect, Collector, DoneMark, Entry, Facts, NamedFacts, Outcome, Plan, PrivilegeClass, Report, Topic,
+    Collector, DoneMark, Entry, Facts, NamedFacts, Outcome, Plan, PrivilegeClass, Report,
 };
 use node_annotator_deploy::policy::{self, Keys, SETTINGS_ANNOTATION, Scope, ScopeError};
 use node_annotator_deploy::startup_taint::OnFailure;
 use node_annotator_deploy::{Settings, StartupTaint};
 use proptest::prelude::*;
 
-use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, NOTHING, OS, nothing, selection, settings};
+use crate::fakes::{ANCHOR_IP, CPU_MODEL, FILES, KERNEL, MORE, NIC, OS, selection, settings};
 
 const FAKES: [&Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
 
@@ -120,9 +120,6 @@ fn a_policy_is_generated_again_from_what_it_tells() {
 
 #[test]
 fn facts_that_an_operator_names_are_allowed_and_told() {
-    static FILES: Collector =
-        Collector::new("files", Topic::System, "nothing", &[NOTHING], Collect::Blocking(nothing))
-            .takes_named_facts();
     let named = NamedFacts {
         names: vec!["rack".to_owned()],
         retired: vec!["row".to_owned()],

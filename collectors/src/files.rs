@@ -234,7 +234,7 @@ mod tests {
                 "{\"a b\": 1}",
                 "has a name that is not made of letters, digits and `_` or `-` between them",
             ),
-            (Format::Yaml, "a: [sentinel", "is no YAML at line 1, column 13"),
+            (Format::Yaml, "a: [sentinel", "is no YAML at line 1, column 4"),
             (Format::Env, "A=1\nsentinel\n", "has no assignment as number 2, where one is expected"),
         ] {
             let error = parse(format, text).unwrap_err();

@@ -72,7 +72,7 @@ fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
     PodSpec {
         affinity: Some(affinity(workload, settings)),
         node_selector: Some(placement::node_selector(settings)),
-        tolerations: settings.tolerations.list(),
+        tolerations: settings.tolerations.list(settings.startup_taint.as_ref()),
         priority_class_name: settings.priority_class_name(),
         service_account_name: Some(settings.installation.service_account().to_owned()),
         // The one that comes by itself is valid for a year: see `token`.

@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use node_annotator_core::{Collector, DoneMark, PrivilegeClass};
 
 use crate::policy::Scope;
+use crate::startup_taint::OnFailure;
 use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, labels, policy, queue};
 
 /// The number of the last file before the DaemonSets.
@@ -104,6 +105,16 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
             vec![policy::policy(&scope, policy::rules(&scope)).into(), policy::binding(installation).into()],
         ));
     }
+    if let Some(taint) = &settings.startup_taint {
+        files.push(file(
+            "02-startup-taint.yaml",
+            "The startup taint of a node goes in the write that sets its last done label.",
+            vec![
+                policy::mutating_policy(&scope, taint).into(),
+                policy::mutating_binding(installation).into(),
+            ],
+        ));
+    }
     if settings.queue == Queue::Own {
         files.push(file(
             "03-flow-schema.yaml",
@@ -191,13 +202,21 @@ fn set_sync_waves(files: &mut [File]) {
 }
 
 fn warnings(settings: &Settings) -> Vec<String> {
-    match settings.policy {
-        PolicyMode::Enforced => Vec::new(),
-        PolicyMode::Omitted => vec![
+    let mut warnings = Vec::new();
+    if settings.policy == PolicyMode::Omitted {
+        warnings.push(
             "there is no admission policy: a token stolen from any of these pods can relabel and taint every node of the cluster"
                 .to_owned(),
-        ],
+        );
     }
+    if settings.startup_taint.as_ref().is_some_and(|taint| taint.on_failure == OnFailure::Keep) {
+        warnings.push(
+            "a node on which a collector is given up keeps the startup taint, and an autoscaler may start node after node that \
+             fails alike: `--startup-taint-on-failure remove` lets workloads onto it without these facts"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 fn prune_commands(settings: &Settings, workloads: &[Workload]) -> Vec<String> {

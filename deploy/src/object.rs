@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use crate::labels;
+use crate::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 
 /// Declares the kinds once: the variant has the name of the type it holds, and so of the Kubernetes kind.
 macro_rules! kinds {
@@ -59,6 +60,8 @@ kinds! {
     Namespace,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
+    MutatingAdmissionPolicy,
+    MutatingAdmissionPolicyBinding,
     PriorityLevelConfiguration,
     FlowSchema,
     ServiceAccount,

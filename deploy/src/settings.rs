@@ -10,7 +10,10 @@ use crate::placement::Exclusion;
 use crate::policy::Scope;
 use crate::syntax::{is_dns_subdomain, is_image_reference};
 use crate::tolerations::Tolerations;
-use crate::{Error, Installation, foreign_prefix, placement, pod_metadata, policy, workload};
+use crate::{
+    Error, Installation, StartupTaint, foreign_prefix, placement, pod_metadata, policy, startup_taint,
+    workload,
+};
 
 /// The image of this version, from whatever registry the nodes ask by default.
 pub const DEFAULT_IMAGE: &str = concat!("node-annotator:", env!("CARGO_PKG_VERSION"));
@@ -55,6 +58,8 @@ pub struct Settings {
     pub host_network: bool,
     /// Which taints do not keep pods away.
     pub tolerations: Tolerations,
+    /// The taint that nodes are born with, and that goes with the last done label.
+    pub startup_taint: Option<StartupTaint>,
     /// Which priority the pods have.
     pub priority_class: PriorityClassName,
     /// Labels of the pods, beside ours.
@@ -97,6 +102,7 @@ impl Settings {
             exclude_control_plane: false,
             host_network: false,
             tolerations: Tolerations::default(),
+            startup_taint: None,
             priority_class: PriorityClassName::default(),
             pod_labels: BTreeMap::new(),
             pod_annotations: BTreeMap::new(),
@@ -123,6 +129,7 @@ impl Settings {
             return Err(Error::ForeignPrefix { prefix: self.prefix.clone(), owner });
         }
         placement::check(self)?;
+        startup_taint::check(self)?;
         pod_metadata::check(self)?;
         self.check_environment()?;
         self.selection.iter().try_for_each(workload::check)?;

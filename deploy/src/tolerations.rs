@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use k8s_openapi::api::core::v1::Toleration;
 
-use crate::Error;
 use crate::syntax::{is_label_key, is_label_value};
+use crate::{Error, StartupTaint};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
@@ -21,14 +21,20 @@ pub enum Tolerations {
 }
 
 impl Tolerations {
-    /// As a pod has them.
-    pub(crate) fn list(&self) -> Option<Vec<Toleration>> {
-        match self {
-            Self::All => {
-                Some(vec![Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() }])
+    /// As a pod has them. The startup taint keeps no pod of ours away: it waits for them.
+    pub(crate) fn list(&self, startup_taint: Option<&StartupTaint>) -> Option<Vec<Toleration>> {
+        let any = |key: Option<&String>| Toleration {
+            key: key.cloned(),
+            operator: Some("Exists".to_owned()),
+            ..Toleration::default()
+        };
+        let list = match self {
+            Self::All => vec![any(None)],
+            Self::Some(list) => {
+                list.iter().cloned().chain(startup_taint.map(|taint| any(Some(&taint.key)))).collect()
             }
-            Self::Some(list) => (!list.is_empty()).then(|| list.clone()),
-        }
+        };
+        (!list.is_empty()).then_some(list)
     }
 }
 

@@ -11,5 +11,6 @@ mod lifecycle;
 mod outages;
 mod requests;
 mod run_once;
+mod startup_taint;
 mod support;
 mod tampering;

@@ -7,6 +7,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Node;
+use kube::core::GroupVersionKind;
+use kube::discovery;
 use node_annotator_collectors as _;
 use node_annotator_core::{Registry, Selection};
 use node_annotator_deploy::{Layout, Manifests, Settings};
@@ -82,6 +84,19 @@ pub(crate) async fn install_all(cluster: &Cluster) -> Result<Vec<String>> {
 /// Applies the generated manifests of the three collectors, one DaemonSet for all.
 pub(crate) async fn install_combined(cluster: &Cluster) -> Result<Vec<String>> {
     install(cluster, &Settings { layout: Layout::Combined, ..settings(&COLLECTORS.join(",")) }).await
+}
+
+/// Whether there are mutating policies, as since Kubernetes 1.36; says so where a scenario is left out for
+/// want of them.
+pub(crate) async fn serves_mutating_policies(cluster: &Cluster) -> bool {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy");
+    let is_served = discovery::pinned_kind(&cluster.client(), &kind).await.is_ok();
+    if !is_served {
+        eprintln!(
+            "left out: this API server does not serve MutatingAdmissionPolicy of admissionregistration.k8s.io/v1"
+        );
+    }
+    is_served
 }
 
 /// Waits until the DaemonSets want no pod, have none, and no pod of ours is left.

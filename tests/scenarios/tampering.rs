@@ -1,12 +1,10 @@
 //! Others that change what we write: it is noticed, named and repaired.
 
 use anyhow::Result;
-use kube::core::GroupVersionKind;
-use kube::discovery;
 use node_annotator_tests::kubelet::events::Event;
 use node_annotator_tests::{Cluster, Options, wait};
 
-use crate::support::{annotations, exit_codes, key, node_of, run, wait_for_label};
+use crate::support::{annotations, exit_codes, key, node_of, run, serves_mutating_policies, wait_for_label};
 
 /// A policy that takes our label out of every change of a Node.
 const STRIP_LABEL: &str = r#"
@@ -62,9 +60,6 @@ async fn a_label_that_the_server_strips_is_a_failure_that_names_it() -> Result<(
     let node = node_of("n1", "intel-xeon");
     cluster.add_node(node.clone()).await?;
     if !serves_mutating_policies(&cluster).await {
-        eprintln!(
-            "left out: this API server does not serve MutatingAdmissionPolicy of admissionregistration.k8s.io/v1"
-        );
         return Ok(());
     }
     cluster.apply_yaml(STRIP_LABEL).await?;
@@ -85,12 +80,6 @@ async fn a_label_that_the_server_strips_is_a_failure_that_names_it() -> Result<(
     assert!(message.contains("label `k8s.haim.dev/kernel` was not stored as sent"), "{message}");
     assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("mutating")), "{error}");
     Ok(())
-}
-
-/// Since Kubernetes 1.36.
-async fn serves_mutating_policies(cluster: &Cluster) -> bool {
-    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy");
-    discovery::pinned_kind(&cluster.client(), &kind).await.is_ok()
 }
 
 #[tokio::test]

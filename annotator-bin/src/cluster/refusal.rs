@@ -10,7 +10,10 @@ const PLATFORMS: [(&str, &str); 3] =
 
 /// Who it was, with the name if it has one. `None`: the message names nobody.
 pub(super) fn refuser(message: &str) -> Option<(Reason, Option<String>)> {
-    let policy = message.contains("denied request").then(|| between(message, "AdmissionPolicy '", "'"));
+    // A mutating policy that cannot be evaluated says `policy` alone.
+    let policy = message.contains("denied request").then(|| {
+        between(message, "AdmissionPolicy '", "'").or_else(|| between(message, "policy '", "' with binding"))
+    });
     if let Some(Some(name)) = policy
         && is_ours(name)
     {
@@ -67,6 +70,11 @@ mod tests {
             (policy("node-annotator-facts", "not your node"), Reason::OurPolicy, "node-annotator-facts"),
             (policy("node-annotator", TOO_SOON), Reason::TooSoon, "node-annotator"),
             (policy("node-annotators", TOO_SOON), Reason::OtherPolicy, "node-annotators"),
+            (
+                "policy 'node-annotator' with binding 'node-annotator' denied request: no such key".to_owned(),
+                Reason::OurPolicy,
+                "node-annotator",
+            ),
             (policy("locked", "no"), Reason::OtherPolicy, "locked"),
             ("admission webhook \"w.example.com\" denied the request: no".to_owned(), Reason::Webhook, "w.example.com"),
             (

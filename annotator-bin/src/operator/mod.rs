@@ -5,3 +5,4 @@
 
 pub mod catalogue;
 pub mod doctor;
+pub mod startup_taint;

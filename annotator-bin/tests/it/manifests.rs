@@ -101,6 +101,27 @@ fn each_flag_about_nodes_and_pods_reaches_the_objects() {
 }
 
 #[test]
+fn the_startup_taint_is_that_of_the_installation_unless_it_is_named() {
+    let own = "startup-taint.cluster-autoscaler.kubernetes.io/node-annotator";
+    for (arguments, key) in [
+        (&["--startup-taint", "--collectors=kernel"][..], own.to_owned()),
+        (&["--startup-taint", "--namespace=facts"], format!("{own}-facts")),
+        (&["--startup-taint=example.com/starting"], "example.com/starting".to_owned()),
+        (&["--startup-taint", "example.com/starting"], "example.com/starting".to_owned()),
+    ] {
+        let objects = objects(arguments);
+        let policies = of_kind(&objects, "MutatingAdmissionPolicy");
+        assert!(policies[0]["spec"].to_string().contains(&format!("taint.key == '{key}'")), "{policies:?}");
+        assert_eq!(of_kind(&objects, "MutatingAdmissionPolicyBinding").len(), 1);
+    }
+    let output = manifests(&["--startup-taint"]);
+    assert!(stderr(&output).starts_with("warning: a node on which a collector is given up keeps"));
+    let removing = manifests(&["--startup-taint", "--startup-taint-on-failure=remove"]);
+    assert_eq!(stderr(&removing), "");
+    assert!(of_kind(&objects(&[]), "MutatingAdmissionPolicy").is_empty());
+}
+
+#[test]
 fn a_daemon_set_and_a_namespace_for_each_privilege_class_unless_more_is_asked_for() {
     let counts =
         |objects: &[Value]| (of_kind(objects, "DaemonSet").len(), of_kind(objects, "Namespace").len());
@@ -161,6 +182,10 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--exclude=kubernetes.io/os=linux"], "every node that could run"),
         (&["--exclude=a b"], "not that of a label"),
         (&["--tolerations=gpu:Always"], "valid effects: NoSchedule"),
+        (&["--startup-taint=a b"], "write `own`, or the key of a taint"),
+        (&["--startup-taint", "node.kubernetes.io/not-ready"], "taints of Kubernetes itself"),
+        (&["--startup-taint", "--no-policy"], "leave out `--no-policy`"),
+        (&["--startup-taint-on-failure=remove"], "add --startup-taint"),
         (&["--priority-class=A"], "the name of a PriorityClass"),
         (&["--pod-label=app.kubernetes.io/name=mine"], "the DaemonSet finds its pods"),
         (&["--pod-annotation=note"], "an `=` is missing"),

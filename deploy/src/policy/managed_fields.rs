@@ -57,15 +57,17 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// No entry claims what its manager did not have, but for ours, which may claim the keys that a run writes.
-pub(super) fn claims() -> String {
+/// No entry claims what its manager did not have, but for ours, which may claim the keys that a run writes;
+/// and the list of taints, where the startup taint goes out of it.
+pub(super) fn claims(with_taint: bool) -> String {
+    let taints = if with_taint { format!(" || (m.ours && {TAINTS})") } else { String::new() };
     format!(
         "\
 variables.altered.all(m, (m.ours || size(m.before) > 0)
   && m.entry.?fieldsV1.orValue({{}}).all(a,
     (size(m.entry.fieldsV1[a]) > 0 || m.before.exists(old, old.?fieldsV1[?a] == m.entry.?fieldsV1[?a]))
     && m.entry.fieldsV1[a].all(b,
-      (size(m.entry.fieldsV1[a][b]) > 0 || m.before.exists(old, old.?fieldsV1[?a][?b] == m.entry.?fieldsV1[?a][?b]))
+      (size(m.entry.fieldsV1[a][b]) > 0 || m.before.exists(old, old.?fieldsV1[?a][?b] == m.entry.?fieldsV1[?a][?b]){taints})
       && m.entry.fieldsV1[a][b].all(c,
         (m.ours && size(m.entry.fieldsV1[a][b][c]) == 0 && {KEY})
         || m.before.exists(old, old.?fieldsV1[?a][?b][?c] == m.entry.?fieldsV1[?a][?b][?c])
@@ -74,15 +76,16 @@ variables.altered.all(m, (m.ours || size(m.before) > 0)
     )
 }
 
-/// What others have claimed stays theirs, but for the keys that a run writes: those change hands with each
-/// write.
-pub(super) fn claims_kept() -> String {
+/// What others have claimed stays theirs, but for the keys that a run writes, and the list of taints where
+/// the startup taint goes: those change hands with each write.
+pub(super) fn claims_kept(with_taint: bool) -> String {
+    let taints = if with_taint { format!(" || ({TAINTS})") } else { String::new() };
     format!(
         "\
 variables.losing.all(m, m.entry.?fieldsV1.orValue({{}}).all(a,
   (size(m.entry.fieldsV1[a]) > 0 || m.after.exists(new, new.?fieldsV1[?a].hasValue()))
   && m.entry.fieldsV1[a].all(b,
-    (size(m.entry.fieldsV1[a][b]) > 0 || m.after.exists(new, new.?fieldsV1[?a][?b].hasValue()))
+    (size(m.entry.fieldsV1[a][b]) > 0 || m.after.exists(new, new.?fieldsV1[?a][?b].hasValue()){taints})
     && m.entry.fieldsV1[a][b].all(c, {KEY}
       || m.after.exists(new, new.?fieldsV1[?a][?b][?c] == m.entry.?fieldsV1[?a][?b][?c]
         || (new.manager != m.entry.manager && new.?fieldsV1[?a][?b][?c].hasValue()))))))"
@@ -93,6 +96,9 @@ variables.losing.all(m, m.entry.?fieldsV1.orValue({{}}).all(a,
 const KEY: &str = "(a == 'f:metadata' && (
           b == 'f:labels' && (c == '.' || c.startsWith('f:') && c.substring(2) in variables.labels)
           || b == 'f:annotations' && (c == '.' || c.startsWith('f:') && c.substring(2) in variables.annotations)))";
+
+/// Two steps that end at the list of taints, in a write that takes the startup taint out of it.
+const TAINTS: &str = "variables.taintGoes && a == 'f:spec' && b == 'f:taints'";
 
 fn ours(entry: &str) -> String {
     format!(

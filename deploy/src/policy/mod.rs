@@ -11,6 +11,7 @@ mod keys;
 mod managed_fields;
 mod rules;
 mod scope;
+mod startup_taint;
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
@@ -24,6 +25,7 @@ pub use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
 pub use self::keys::Keys;
 pub use self::rules::{Rule, rules};
 pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
+pub use self::startup_taint::{mutating_binding, mutating_policy};
 use crate::labels::base_metadata;
 use crate::{Error, Installation};
 

@@ -5,7 +5,7 @@ use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
 use super::keys::literal;
-use super::{Keys, Scope, managed_fields};
+use super::{Keys, Scope, managed_fields, startup_taint};
 
 /// One thing that every write must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Rule {
     /// What the one who is refused is told, on one line.
     pub message: String,
 }
+
+/// The beginning of what those are told who change the spec.
+pub(super) const SPEC_IS_KEPT: &str = "the Node's spec may not be changed: no taint, no cordon";
 
 /// What every write must satisfy, in the order in which it is told.
 pub fn rules(scope: &Scope) -> Vec<Rule> {
@@ -41,11 +44,10 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
             "variables.pod != '' && variables.nodeUid == oldObject.metadata.uid",
             "only the Node that the pod runs on may be changed, with a token that is bound to the pod",
         ),
-        rule(
-            "spec",
-            "object.spec == oldObject.spec",
-            "the Node's spec may not be changed: no taint, no cordon",
-        ),
+        match &scope.startup_taint {
+            None => rule("spec", "object.spec == oldObject.spec", SPEC_IS_KEPT),
+            Some(taint) => startup_taint::spec_rule(taint),
+        },
         rule(
             "ownership",
             "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
@@ -99,22 +101,26 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
     rules.extend([
         rule(
             "managed-fields",
-            "size(variables.setLabels) + size(variables.removedLabels) > 0\n\
-             || size(variables.setAnnotations) + size(variables.removedAnnotations) > 0\n\
-             || variables.newManagers == variables.oldManagers",
+            &format!(
+                "size(variables.setLabels) + size(variables.removedLabels) > 0\n\
+                 || size(variables.setAnnotations) + size(variables.removedAnnotations) > 0\n\
+                 || variables.newManagers == variables.oldManagers{}",
+                if scope.startup_taint.is_some() { "\n|| variables.taintGoes" } else { "" }
+            ),
             "managed fields change with the fields that they tell of, and not alone",
         ),
         rule(
             "claims",
-            &managed_fields::claims(),
+            &managed_fields::claims(scope.startup_taint.is_some()),
             &format!("in managed fields only `{FIELD_MANAGER}` may claim more than before, and only keys that it writes"),
         ),
         rule(
             "claims-kept",
-            &managed_fields::claims_kept(),
+            &managed_fields::claims_kept(scope.startup_taint.is_some()),
             "managed fields of others may not be taken from them",
         ),
     ]);
+    rules.extend(scope.startup_taint.iter().map(|taint| startup_taint::rule(scope, taint)));
     rules.push(rule("rate", &rate(prefix), TOO_SOON));
     rules
 }
@@ -146,7 +152,7 @@ variables.setLabels.exists(k, !k.endsWith('{failed}'))
 }
 
 /// What the key of a failed label has behind that of the done label.
-fn failed_end(prefix: &Prefix) -> String {
+pub(super) fn failed_end(prefix: &Prefix) -> String {
     prefix.failed("x").replace(&prefix.done("x"), "")
 }
 
@@ -155,11 +161,6 @@ const SECONDS_BETWEEN_WRITES: u32 = 2;
 
 /// What the rules speak of, by name.
 pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
-    // Values of `extra` are lists, and their keys contain a slash. The claims are in tokens that are bound to
-    // a pod.
-    let claim =
-        |name| format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')");
-    let map = |object, field| format!("{object}.metadata.?{field}.orValue({{}})");
     let set = |new: &str, old: &str| {
         format!(
             "variables.{new}.filter(k, !(k in variables.{old}) || variables.{old}[k] != variables.{new}[k])"
@@ -177,7 +178,7 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         ("labels", literal(labels.iter().map(|(key, value)| (key, format!("'{value}'"))))),
         ("annotations", literal(bounds)),
         ("oldLabels", map("oldObject", "labels")),
-        ("newLabels", map("object", "labels")),
+        new_labels(),
         ("setLabels", set("newLabels", "oldLabels")),
         ("removedLabels", removed("oldLabels", "newLabels")),
         ("oldAnnotations", map("oldObject", "annotations")),
@@ -185,6 +186,24 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         ("setAnnotations", set("newAnnotations", "oldAnnotations")),
         ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
     ];
+    if let Some(taint) = &scope.startup_taint {
+        variables.extend(startup_taint::variables(scope, taint));
+        variables.extend(startup_taint::variables_of_change(taint));
+    }
     variables.extend(managed_fields::variables());
     variables
+}
+
+/// The labels that the Node has after the write.
+pub(super) fn new_labels() -> (&'static str, String) {
+    ("newLabels", map("object", "labels"))
+}
+
+fn map(object: &str, field: &str) -> String {
+    format!("{object}.metadata.?{field}.orValue({{}})")
+}
+
+/// What a token that is bound to a pod says. Values of `extra` are lists, and their keys contain a slash.
+pub(super) fn claim(name: &str) -> String {
+    format!("request.userInfo.?extra[?'authentication.kubernetes.io/{name}'][?0].orValue('')")
 }

@@ -7,7 +7,9 @@ use node_annotator_core::{Collector, DoneMark, NamedFacts, Prefix, PrivilegeClas
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use crate::{Installation, Settings, Workload};
+use crate::startup_taint::OnFailure;
+use crate::syntax::is_label_key;
+use crate::{Installation, Settings, StartupTaint, Workload};
 
 /// The annotation of the policy that says what it was generated from. It has this name whatever the prefix of
 /// an installation.
@@ -26,6 +28,8 @@ pub struct Scope {
     pub mark: DoneMark,
     /// Whether the day stands beside the facts.
     pub stamp_day: bool,
+    /// The taint that goes with the last done label.
+    pub startup_taint: Option<StartupTaint>,
     /// The collectors that run, in order of name.
     pub collectors: Vec<&'static Collector>,
 }
@@ -42,6 +46,10 @@ struct Told {
     generation: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stamp_day: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    startup_taint: Option<String>,
+    #[serde(default, skip_serializing_if = "is_kept")]
+    startup_taint_on_failure: OnFailure,
     collectors: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<String, ToldFacts>,
@@ -54,6 +62,11 @@ struct ToldFacts {
     names: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retired: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_kept(on_failure: &OnFailure) -> bool {
+    *on_failure == OnFailure::Keep
 }
 
 /// Why a policy cannot be generated again.
@@ -97,6 +110,7 @@ impl Scope {
             prefix: settings.prefix.clone(),
             mark: settings.mark.clone(),
             stamp_day: settings.stamp_day,
+            startup_taint: settings.startup_taint.clone(),
             collectors: settings.selection.iter().collect(),
         }
     }
@@ -121,6 +135,11 @@ impl Scope {
             let named = NamedFacts { names: names.clone(), retired: retired.clone(), path: None };
             found.with_named_facts(&named).map_err(|_| impossible("facts of the collector", name))
         };
+        let taint = |key: &String| {
+            let on_failure = told.startup_taint_on_failure;
+            let taint = is_label_key(key).then(|| StartupTaint { key: key.clone(), on_failure });
+            taint.ok_or_else(|| impossible("startup taint", key))
+        };
         let mark = match &told.generation {
             None => DoneMark::Saved,
             Some(value) => DoneMark::Generation(value.parse().map_err(|_| impossible("generation", value))?),
@@ -131,6 +150,7 @@ impl Scope {
             prefix: told.prefix.parse().map_err(|_| impossible("prefix", &told.prefix))?,
             mark,
             stamp_day: told.stamp_day,
+            startup_taint: told.startup_taint.as_ref().map(taint).transpose()?,
             collectors: told.collectors.iter().map(found).collect::<Result<_, _>>()?,
         })
     }
@@ -147,6 +167,12 @@ impl Scope {
                 DoneMark::Generation(generation) => Some(generation.as_str().to_owned()),
             },
             stamp_day: self.stamp_day,
+            startup_taint: self.startup_taint.as_ref().map(|taint| taint.key.clone()),
+            startup_taint_on_failure: self
+                .startup_taint
+                .as_ref()
+                .map(|taint| taint.on_failure)
+                .unwrap_or_default(),
             collectors: self.collectors.iter().map(|collector| collector.name.to_owned()).collect(),
             facts: self.collectors.iter().filter_map(|collector| told_facts(collector)).collect(),
         };

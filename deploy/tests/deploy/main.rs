@@ -7,4 +7,5 @@ mod folder;
 mod manifests;
 mod policy;
 mod shape;
+mod startup_taint;
 mod yaml;

@@ -16,6 +16,7 @@ mod queue;
 mod rate;
 mod refusals;
 mod stage;
+mod startup_taint;
 mod tricks;
 mod with_wide_rights;
 
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 use crate::support::{NAMESPACE, key, wait_for_label};
 use attempt::{Attempt, Case, Expected, PatchType};
 use stage::Stage;
+pub(crate) use stage::{add_pod, client};
 
 #[tokio::test]
 async fn a_stolen_token_changes_keys_of_ours_on_its_own_node_and_nothing_else() -> Result<()> {

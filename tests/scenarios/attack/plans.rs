@@ -1,18 +1,23 @@
 //! Random plans of random collectors: what a run can send passes, and whatever differs from it in one thing
 //! does not.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use kube::Client;
-use kube::api::{Patch, PatchParams};
+use anyhow::{Context, Result, anyhow, ensure};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client};
+use node_annotator::operator::startup_taint::{Gate, gate};
 use node_annotator_core::{
     Collect, Collected, Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Registry, Report, Selection,
     Stability, Topic,
 };
+use node_annotator_deploy::mutating_policy::MutatingAdmissionPolicyBinding;
 use node_annotator_deploy::policy::{self, Keys, Scope};
-use node_annotator_deploy::{Manifests, Object, Settings};
-use node_annotator_tests::{Cluster, NodeSpec, Options};
+use node_annotator_deploy::startup_taint::OnFailure;
+use node_annotator_deploy::{Manifests, Object, Settings, StartupTaint};
+use node_annotator_tests::{Cluster, NodeSpec, Options, wait};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,7 +30,8 @@ use super::managed_fields::entry;
 use super::needed::{mark, wait_until_in_force};
 use super::refusals::TOO_SOON;
 use super::stage::{add_pod, client};
-use crate::support::NAMESPACE;
+use crate::startup_taint::{OTHER_TAINT, TAINT};
+use crate::support::{NAMESPACE, serves_mutating_policies};
 
 const INSTALLATIONS: usize = 6;
 const RUNS: usize = 8;
@@ -33,10 +39,11 @@ const RUNS: usize = 8;
 #[tokio::test]
 async fn what_a_plan_can_contain_passes_and_nothing_beside_it() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
+    let may_taint = serves_mutating_policies(&cluster).await;
     let mut random = TestRunner::default();
     let mut attempts = 0;
     for version in 0..INSTALLATIONS {
-        let settings = draw(&mut random, installation());
+        let settings = draw(&mut random, installation(may_taint));
         let scope = Scope::new(&settings);
         let name = format!("n{version}");
         cluster.add_node(NodeSpec::new(&name)).await?;
@@ -44,6 +51,9 @@ async fn what_a_plan_can_contain_passes_and_nothing_beside_it() -> Result<()> {
         let pod = add_pod(&cluster, NAMESPACE, "node-annotator", &name).await?;
         let thief = client(&cluster, NAMESPACE, "node-annotator", Some(&pod)).await?;
         wait_until_in_force(&thief, &name, version).await?;
+        if scope.startup_taint.is_some() {
+            wait_until_taint_goes(&cluster, &thief, &name, &scope).await?;
+        }
         for _ in 0..RUNS {
             let outcomes = draw(&mut random, vec(outcome(), scope.collectors.len()));
             let given_up = draw(&mut random, vec(any::<bool>(), scope.collectors.len()));
@@ -64,6 +74,10 @@ fn draw<S: Strategy>(random: &mut TestRunner, strategy: S) -> S::Value {
 
 /// All but the DaemonSets: nobody can run these collectors.
 async fn install(cluster: &Cluster, settings: &Settings, version: usize) -> Result<()> {
+    // A mutating policy of the installation before this one would be left over.
+    let of_before = DeleteParams::default();
+    let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(cluster.client());
+    let _ = bindings.delete("node-annotator", &of_before).await;
     for object in Manifests::new(settings)?.objects() {
         if !matches!(object, Object::DaemonSet(_) | Object::ValidatingAdmissionPolicy(_)) {
             cluster.apply(object).await?;
@@ -76,6 +90,23 @@ async fn install(cluster: &Cluster, settings: &Settings, version: usize) -> Resu
     Ok(())
 }
 
+/// The mutating policy is in force a moment after it was stored too.
+async fn wait_until_taint_goes(cluster: &Cluster, thief: &Client, name: &str, scope: &Scope) -> Result<()> {
+    let nodes: Api<Node> = Api::all(cluster.client());
+    let operator = PatchParams { field_manager: Some("operator".to_owned()), ..PatchParams::default() };
+    nodes.patch(name, &operator, &Patch::Merge(Between::Tainted.patch(scope))).await?;
+    let labels = scope.collectors.iter().map(|collector| {
+        (scope.prefix.done(collector.name), json!(scope.mark.label_value(collector.revision)))
+    });
+    let done = json!({"metadata": {"labels": labels.collect::<serde_json::Map<_, _>>()}});
+    let attempt = Attempt::patch(PatchType::Merge, name, &done);
+    wait::until("the mutating policy to be in force", async || {
+        let answer = attempt.send(thief, true).await?;
+        if answer.code == 200 { Ok(()) } else { Err(anyhow!("{answer}")) }
+    })
+    .await
+}
+
 /// What others do to a node before a run writes on it.
 #[derive(Clone, Copy, Debug)]
 enum Between {
@@ -85,10 +116,18 @@ enum Between {
     FactsByHand,
     KeysOfNobody,
     RecordCleared,
+    Tainted,
+    BornAnew,
 }
 
 /// A cleared record stays so: the API server keeps none for such a node.
-const BETWEEN: [Between; 12] = [
+const BETWEEN: [Between; 18] = [
+    Between::Tainted,
+    Between::Tainted,
+    Between::BornAnew,
+    Between::BornAnew,
+    Between::BornAnew,
+    Between::BornAnew,
     Between::Nothing,
     Between::Nothing,
     Between::LabelsAway,
@@ -133,6 +172,17 @@ impl Between {
                 }})
             }
             Self::RecordCleared => json!({"metadata": {"managedFields": [{}]}}),
+            Self::Tainted => {
+                let keys = [Some(OTHER_TAINT), scope.startup_taint.as_ref().map(|taint| taint.key.as_str())];
+                let taints =
+                    keys.into_iter().flatten().map(|key| json!({"key": key, "effect": "NoSchedule"}));
+                json!({"spec": {"taints": taints.collect::<Vec<_>>()}})
+            }
+            Self::BornAnew => {
+                let mut patch = Self::LabelsAway.patch(scope);
+                patch["spec"] = Self::Tainted.patch(scope)["spec"].clone();
+                patch
+            }
         }
     }
 }
@@ -146,7 +196,7 @@ async fn try_plan(
     plan: &Plan,
     between: Between,
 ) -> Result<usize> {
-    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(cluster.client());
+    let nodes: Api<Node> = Api::all(cluster.client());
     let operator = PatchParams { field_manager: Some("operator".to_owned()), ..PatchParams::default() };
     nodes.patch(name, &operator, &Patch::Merge(between.patch(scope))).await?;
     make_old(cluster, name).await?;
@@ -189,6 +239,7 @@ async fn try_plan(
         (after.metadata.labels.unwrap_or_default(), after.metadata.annotations.unwrap_or_default());
     let differences = plan.compare(&annotations, &labels);
     ensure!(differences.is_empty(), "{differences:?}");
+    ensure_taints(&before, &serde_json::to_value(after.spec)?, &labels, scope)?;
     let answer = send(&honest, false).await?;
     ensure!(answer.code == 200, "the same again: {answer}");
     let again = cluster.node(name).await?;
@@ -205,6 +256,24 @@ async fn try_plan(
     Ok(attempts + 4)
 }
 
+/// The startup taint has gone where no run is to come, and nothing else has.
+fn ensure_taints(
+    before: &Value,
+    spec: &Value,
+    labels: &BTreeMap<String, String>,
+    scope: &Scope,
+) -> Result<()> {
+    let taints = before["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let keys = taints.iter().filter_map(|taint| taint["key"].as_str());
+    let is_over = matches!(gate(labels, keys, scope), Gate::LeftBehind);
+    let key = scope.startup_taint.as_ref().map(|taint| taint.key.as_str());
+    let expected: Vec<_> =
+        taints.into_iter().filter(|taint| !is_over || taint["key"].as_str() != key).collect();
+    let found = spec["taints"].as_array().cloned().unwrap_or_default();
+    ensure!(found == expected, "{found:?}, and not {expected:?}");
+    Ok(())
+}
+
 /// As if the last write of ours were long ago.
 async fn make_old(cluster: &Cluster, name: &str) -> Result<()> {
     let node = serde_json::to_value(cluster.node(name).await?)?;
@@ -218,7 +287,7 @@ async fn make_old(cluster: &Cluster, name: &str) -> Result<()> {
     // Times alone are not stored.
     let count = node["metadata"]["resourceVersion"].clone();
     let patch = json!({"metadata": {"managedFields": record, "annotations": {"example.com/count": count}}});
-    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(cluster.client());
+    let nodes: Api<Node> = Api::all(cluster.client());
     nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(())
 }
@@ -300,14 +369,27 @@ fn mutations(before: &Value, honest: &Value, scope: &Scope) -> Vec<(String, Valu
     }
     and("a taint".to_owned(), &["spec"], json!({"taints": [{"key": "mine", "effect": "NoExecute"}]}));
     and("cordoning".to_owned(), &["spec"], json!({"unschedulable": true}));
+    and("a provider's id".to_owned(), &["spec"], json!({"providerID": "evil://1"}));
+    if before["spec"]["taints"].as_array().is_some_and(|taints| !taints.is_empty()) {
+        and("no taints".to_owned(), &["spec"], json!({"taints": []}));
+    }
     and("a finalizer".to_owned(), &["metadata", "finalizers"], json!(["example.com/mine"]));
     let record = before["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let taints = json!({"f:spec": {"f:taints": {}}});
-    for manager in ["pin", MANAGER, "ancient-changes"] {
-        for operation in ["Apply", "Update"] {
-            let others = record.iter().filter(|entry| entry["manager"] != manager).cloned();
-            let list: Vec<_> = others.chain([entry(manager, operation, &taints)]).collect();
-            and(format!("a claim of {manager}, {operation}"), &["metadata", "managedFields"], json!(list));
+    let mut taints = before["spec"]["taints"].as_array().into_iter().flatten();
+    let taint_may_go = scope.startup_taint.is_some() && taints.any(|taint| taint["key"] == TAINT);
+    for field in ["f:taints", "f:unschedulable"] {
+        let claims = json!({"f:spec": {field: {}}});
+        for manager in ["pin", MANAGER, "ancient-changes"] {
+            for operation in ["Apply", "Update"] {
+                // Where the startup taint goes, the list is ours afterwards.
+                if taint_may_go && (field, manager, operation) == ("f:taints", MANAGER, "Update") {
+                    continue;
+                }
+                let others = record.iter().filter(|entry| entry["manager"] != manager).cloned();
+                let list: Vec<_> = others.chain([entry(manager, operation, &claims)]).collect();
+                let what = format!("a claim of {manager}, {operation} of {field}");
+                and(what, &["metadata", "managedFields"], json!(list));
+            }
         }
     }
     if !record.is_empty() {
@@ -372,12 +454,13 @@ const fn named(name: &'static str) -> Fact {
     Fact::named(name, "nothing", "none", Stability::Immutable)
 }
 
-fn installation() -> impl Strategy<Value = Settings> {
+fn installation(may_taint: bool) -> impl Strategy<Value = Settings> {
     let names = btree_set("[a-y]{1,8}(-[a-y]{1,8})?", 1..8);
     let shapes = vec((vec(select(vec![8, 64, 1024, 4096]), 4), 0..2_usize), 8);
     let mark = select(vec![None, Some("2"), Some("v1.2")]);
-    (names, shapes, mark, select(vec!["k8s.haim.dev", "facts.example.com"])).prop_map(
-        |(names, shapes, mark, prefix)| {
+    let taint = select(vec![None, Some(OnFailure::Keep), Some(OnFailure::Remove)]);
+    (names, shapes, mark, select(vec!["k8s.haim.dev", "facts.example.com"]), taint).prop_map(
+        move |(names, shapes, mark, prefix, taint)| {
             let collectors: Vec<_> = names
                 .into_iter()
                 .zip(shapes)
@@ -389,6 +472,9 @@ fn installation() -> impl Strategy<Value = Settings> {
                     DoneMark::Generation(mark.parse().expect("a label value"))
                 }),
                 prefix: prefix.parse().expect("a domain"),
+                startup_taint: taint
+                    .filter(|_| may_taint)
+                    .map(|on_failure| StartupTaint { key: TAINT.to_owned(), on_failure }),
                 ..Settings::new(Selection::parse("all", &registry).expect("there is one"))
             }
         },

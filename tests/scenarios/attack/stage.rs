@@ -118,6 +118,11 @@ pub(super) fn settings() -> Settings {
 }
 
 impl Stage {
+    /// A cluster with these attackers.
+    pub(super) fn with(cluster: Cluster, attackers: BTreeMap<&'static str, Client>) -> Self {
+        Self { cluster, attackers }
+    }
+
     /// Returns when the nodes are done for the first time, the policy is in force, and every token is there.
     pub(super) async fn start() -> Result<Self> {
         let cluster = Cluster::start(Options::default()).await?;
@@ -130,7 +135,7 @@ impl Stage {
         let given_up = COLLECTORS.into_iter().map(|collector| key(&format!("{collector}.failed")));
         let given_up = given_up.fold(machine("given-up"), |node, label| node.label(&label, "saved"));
         support::add_settled(&cluster, given_up).await?;
-        let mut stage = Self { cluster, attackers: BTreeMap::new() };
+        let mut stage = Self::with(cluster, BTreeMap::new());
         stage.settle().await?;
 
         stage.furnish().await?;
@@ -311,7 +316,8 @@ impl Stage {
         self.wait_for(POD_ELSEWHERE, &attempt, refused).await
     }
 
-    async fn wait_for(&self, who: &str, attempt: &Attempt, expected: Expected) -> Result<()> {
+    /// Tries it until it comes out so, and stores nothing.
+    pub(super) async fn wait_for(&self, who: &str, attempt: &Attempt, expected: Expected) -> Result<()> {
         let what = format!("what is in force for {who}");
         wait::until_within(Duration::from_secs(20), &what, async || {
             let answer = self.send_as(who, attempt, true).await?;
@@ -322,7 +328,7 @@ impl Stage {
 }
 
 /// A pod that does nothing but being there.
-pub(super) async fn add_pod(cluster: &Cluster, namespace: &str, account: &str, node: &str) -> Result<Pod> {
+pub(crate) async fn add_pod(cluster: &Cluster, namespace: &str, account: &str, node: &str) -> Result<Pod> {
     let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     let pod = json!({
         "metadata": {"generateName": "stolen-"},
@@ -342,7 +348,7 @@ pub(super) async fn add_pod(cluster: &Cluster, namespace: &str, account: &str, n
 }
 
 /// Somebody with an account's token, bound to a pod or to nothing.
-pub(super) async fn client(
+pub(crate) async fn client(
     cluster: &Cluster,
     namespace: &str,
     account: &str,

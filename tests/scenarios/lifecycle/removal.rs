@@ -6,11 +6,18 @@ use node_annotator_tests::{Cluster, Options, wait};
 
 use super::combined;
 use super::kubectl::Kubectl;
-use crate::support::{COLLECTORS, install, key, node_of, ours, settings, wait_for_label};
+use crate::startup_taint::tainting;
+use crate::support::{
+    COLLECTORS, install, key, node_of, ours, serves_mutating_policies, settings, wait_for_label,
+};
 
 /// What the documentation says. The rights go before the policy that limits them.
 const UNINSTALL: &str = "kubectl delete clusterrolebindings,clusterroles,flowschemas,namespaces,priorityclasses,\
 validatingadmissionpolicybindings,validatingadmissionpolicies --selector app.kubernetes.io/part-of=node-annotator";
+
+/// The same for what a startup taint adds.
+const UNINSTALL_TAINT: &str = "kubectl delete mutatingadmissionpolicybindings,mutatingadmissionpolicies \
+--selector app.kubernetes.io/part-of=node-annotator";
 
 /// Every kind of object there is.
 const LEFT: &str = "for kind in $(kubectl api-resources --verbs list,delete --output name); do \
@@ -23,7 +30,10 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
     let kubectl = Kubectl::of(&cluster).await?;
     cluster.add_node(node_of("n1", "intel-xeon")).await?;
     // Leftovers of another layout and of the other privilege class included.
-    install(&cluster, &Settings { host_network: true, ..settings(&COLLECTORS.join(",")) }).await?;
+    let is_tainting = serves_mutating_policies(&cluster).await;
+    let startup_taint = tainting().startup_taint.filter(|_| is_tainting);
+    let both = Settings { host_network: true, startup_taint, ..settings(&COLLECTORS.join(",")) };
+    install(&cluster, &both).await?;
     // Before the next: that leaves the other class's pods without the right to write.
     for collector in COLLECTORS {
         wait_for_label(&cluster, "n1", &key(collector)).await?;
@@ -39,6 +49,10 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
     let said = kubectl.run(UNINSTALL).await?;
     // Once per object, without a warning; it returns when all is gone.
     assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (8, ""), "{said:?}");
+    if is_tainting {
+        let said = kubectl.run(UNINSTALL_TAINT).await?;
+        assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (2, ""), "{said:?}");
+    }
     // The priority level is that of all installations.
     let kept = "prioritylevelconfiguration.flowcontrol.apiserver.k8s.io/node-annotator";
     wait::until("everything else to be gone", async || {

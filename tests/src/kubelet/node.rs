@@ -28,6 +28,8 @@ pub struct NodeSpec {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The taints that it registers with, each a key and an effect.
+    pub taints: Vec<(String, String)>,
     /// What it has for pods, beside what every node has; `None` where it does not tell.
     pub resources: BTreeMap<String, Option<String>>,
     /// Variables for every container on it, over those of the pod: what is different about this machine.
@@ -53,6 +55,13 @@ impl NodeSpec {
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Adds a taint.
+    #[must_use]
+    pub fn taint(mut self, key: &str, effect: &str) -> Self {
+        self.taints.push((key.to_owned(), effect.to_owned()));
         self
     }
 
@@ -217,6 +226,8 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
     };
     let kernel_version = told("proc/sys/kernel/osrelease").unwrap_or_else(|| "6.8.0".to_owned());
     let boot_id = told("proc/sys/kernel/random/boot_id").unwrap_or_else(uuid);
+    let taints: Vec<_> =
+        spec.taints.iter().map(|(key, effect)| json!({"key": key, "effect": effect})).collect();
     let now = jiff::Timestamp::now();
     let condition = |kind: &str, status: &str, reason: &str| {
         json!({
@@ -226,6 +237,7 @@ fn object(spec: &NodeSpec, address: &str) -> Result<Node> {
     };
     let node = json!({
         "metadata": {"name": spec.name, "labels": labels, "annotations": spec.annotations},
+        "spec": {"taints": taints},
         "status": {
             "capacity": resources,
             "allocatable": resources,

@@ -61,7 +61,8 @@ pub(super) fn conclude(
     collectors.sort_by_key(|collector| collector.name);
     collectors.dedup_by_key(|collector| collector.name);
     let cover = if newest.prefix == scope.prefix {
-        settings.manifests_command(Some((collectors.as_slice(), &newest.mark, newest.stamp_day)))
+        let (mark, stamp_day) = (newest.mark.clone(), newest.stamp_day);
+        settings.manifests_command(Some(&Scope { collectors, mark, stamp_day, ..scope.clone() }))
     } else {
         format!(
             "a prefix of its own needs a namespace of its own: {} manifests --namespace NAME --prefix {}",

@@ -25,14 +25,16 @@ mod requests;
 mod rights;
 mod server;
 mod staleness;
+mod startup_taint;
 mod table;
 
 use std::time::Duration;
 
 pub use check::{Check, Verdict};
 use kube::Config;
-use node_annotator_core::{BoxFuture, Collector, DoneMark, Prefix, PrivilegeClass, Registry};
-use node_annotator_deploy::{Installation, policy as admission};
+use node_annotator_core::{BoxFuture, DoneMark, Prefix, PrivilegeClass, Registry};
+use node_annotator_deploy::startup_taint::{OnFailure, StartupTaintKey};
+use node_annotator_deploy::{Installation, StartupTaint, policy as admission};
 pub use report::render;
 use tokio::time::{Instant, timeout_at};
 
@@ -64,6 +66,7 @@ impl Settings {
             prefix: self.prefix.clone(),
             mark: DoneMark::Saved,
             stamp_day: false,
+            startup_taint: None,
             collectors: Registry::from_inventory().iter().flat_map(Registry::iter).collect(),
         }
     }
@@ -83,19 +86,9 @@ impl Settings {
         )
     }
 
-    /// The command that applies what this version generates, for these collectors.
-    fn manifests_command(&self, selection: Option<(&[&Collector], &DoneMark, bool)>) -> String {
-        let mut flags = String::new();
-        if let Some((collectors, mark, stamp_day)) = selection {
-            let names: Vec<_> = collectors.iter().map(|collector| collector.name).collect();
-            flags = format!(" --collectors {}", names.join(","));
-            if let DoneMark::Generation(generation) = mark {
-                flags = format!("{flags} --generation {}", generation.as_str());
-            }
-            if stamp_day {
-                flags.push_str(" --stamp-day");
-            }
-        }
+    /// The command that applies what this version generates, with these keys.
+    fn manifests_command(&self, scope: Option<&admission::Scope>) -> String {
+        let mut flags = scope.map(flags).unwrap_or_default();
         if self.installation != Installation::default() {
             flags = format!("{flags} --namespace {}", self.installation);
         }
@@ -104,6 +97,28 @@ impl Settings {
         }
         format!("{} manifests{flags} | kubectl apply -f -", self.app.name)
     }
+}
+
+/// The flags by which the manifests get the keys and the taint of a policy.
+fn flags(scope: &admission::Scope) -> String {
+    let names: Vec<_> = scope.collectors.iter().map(|collector| collector.name).collect();
+    let mut flags = format!(" --collectors {}", names.join(","));
+    if let DoneMark::Generation(generation) = &scope.mark {
+        flags = format!("{flags} --generation {}", generation.as_str());
+    }
+    if scope.stamp_day {
+        flags.push_str(" --stamp-day");
+    }
+    if let Some(StartupTaint { key, on_failure }) = &scope.startup_taint {
+        flags.push_str(" --startup-taint");
+        if *key != StartupTaintKey::Own.of(&scope.installation) {
+            flags = format!("{flags} {key}");
+        }
+        if *on_failure != OnFailure::Keep {
+            flags = format!("{flags} --startup-taint-on-failure {}", on_failure.as_str());
+        }
+    }
+    flags
 }
 
 /// All checks of one installation.

@@ -15,7 +15,7 @@ use super::Settings;
 use super::check::{Conclusion, Outcome};
 use crate::trouble::Trouble;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const OPEN: &str = "it lets pass what it cannot evaluate: failurePolicy is not Fail";
 

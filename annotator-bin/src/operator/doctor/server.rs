@@ -34,8 +34,11 @@ pub(super) fn conclude(info: &Info) -> Conclusion {
     }
 }
 
+/// Since when mutating policies are there on every server.
+pub(super) const MUTATING_POLICY: (u32, u32) = (1, 36);
+
 /// Major and minor. Providers write `30+`, and some leave the fields empty.
-fn version(info: &Info) -> Option<(u32, u32)> {
+pub(super) fn version(info: &Info) -> Option<(u32, u32)> {
     let number = |text: &str| text.trim_end_matches('+').parse().ok();
     let parsed = number(&info.major).zip(number(&info.minor));
     parsed.or_else(|| {

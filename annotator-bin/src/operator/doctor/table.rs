@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
+use node_annotator_deploy::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use node_annotator_deploy::policy::Keys;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +20,7 @@ use super::lists::list;
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
-    staleness,
+    staleness, startup_taint,
 };
 use crate::trouble::Trouble;
 
@@ -49,8 +50,10 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("policy-bound", Scope::Cluster(|all| Box::pin(policy_bound(all)))),
         row("policy-alone", Scope::Cluster(|all| Box::pin(policy_alone(all)))),
         row("policy-covers", Scope::Cluster(|all| Box::pin(ready(policy_covers(all))))),
+        row("startup-taint", Scope::Cluster(|all| Box::pin(startup_taint(all)))),
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
         row("failures", Scope::Cluster(|all| Box::pin(ready(failures(all))))),
+        row("tainted-nodes", Scope::Cluster(|all| Box::pin(ready(tainted_nodes(all))))),
         row("facts-current", Scope::Cluster(|all| Box::pin(ready(facts_current(all))))),
     ];
     let of_namespace = [
@@ -106,6 +109,21 @@ fn policy_covers(all: &Evidence) -> Outcome {
 async fn policy_bound(all: &Evidence) -> Outcome {
     let found = get::<ValidatingAdmissionPolicyBinding>(all).await?;
     Ok(policy::conclude_binding(found.as_ref(), &all.settings))
+}
+
+async fn startup_taint(all: &Evidence) -> Outcome {
+    let found = startup_taint::Found {
+        policy: get::<MutatingAdmissionPolicy>(all).await?,
+        binding: get::<MutatingAdmissionPolicyBinding>(all).await?,
+    };
+    let installed = all.policy.as_ref().map_err(Clone::clone)?;
+    startup_taint::conclude(&found, installed.as_ref(), all.version.as_ref().ok(), &all.scope, &all.settings)
+}
+
+fn tainted_nodes(all: &Evidence) -> Outcome {
+    // It tells whether there is such a taint.
+    all.policy.as_ref().map_err(Clone::clone)?;
+    Ok(startup_taint::conclude_nodes(all.nodes.as_ref().map_err(Clone::clone)?, &all.scope))
 }
 
 fn done_labels(all: &Evidence) -> Outcome {

@@ -11,8 +11,8 @@ pub(crate) struct Told {
     pub(crate) fact: &'static str,
     /// The fields that tell it; `*` stands for a number or another name.
     pub(crate) fields: &'static [&'static str],
-    /// The fact in our spelling; `None` where the program does not tell. Ours is there for what is a choice of theirs,
-    /// and empty where there is none.
+    /// The fact in our spelling; `None` where the program does not tell. Ours comes in for lists that are a
+    /// choice of theirs; it is empty where there is none.
     pub(crate) theirs: fn(&Fields, &str) -> Option<String>,
 }
 
@@ -298,11 +298,11 @@ fn known_counts<'a>(words: impl Iterator<Item = &'a String>) -> Option<String> {
 }
 
 /// What is to be said of each PCI device of a class.
-fn pci<'a>(
-    fields: &'a Fields,
+fn pci(
+    fields: &Fields,
     is_of: fn(&str) -> bool,
     say: fn(&str, &str, &str) -> String,
-) -> impl Iterator<Item = String> + use<'a> {
+) -> impl Iterator<Item = String> + use<'_> {
     let slots = fields.keys().filter_map(|name| name.strip_suffix(".Slot"));
     slots.filter_map(move |slot| {
         let field = |name: &str| fields.get(&format!("{slot}.{name}"));

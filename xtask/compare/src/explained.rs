@@ -13,7 +13,8 @@ const EXPLAINED: &[Explained] = &[
     Explained {
         program: "lscpu",
         fact: "cpu-cache-levels",
-        is_it: |ours, theirs| ours != theirs && ours.starts_with("L1d=") && theirs.starts_with("L1d="),
+        // An average, which is no size that a cache has.
+        is_it: |_, theirs| theirs.split(',').any(|size| size.ends_with(|end: char| end.is_ascii_digit())),
         reason: "lscpu prints the sum alone, and ours are the caches of the first CPU: in a hybrid processor those of its cores differ",
     },
     Explained {
@@ -75,6 +76,8 @@ mod tests {
         assert!(of("numa-topology", "0=;2=0-3", "2=0-3"));
         assert!(!of("numa-topology", "0=;2=0-3", "2=0-2"));
         assert!(!of("numa", "1", "2"));
+        assert!(of("cpu-cache-levels", "L1d=48Ki,L3=12Mi", "L1d=38229,L3=12Mi"));
+        assert!(!of("cpu-cache-levels", "L1d=48Ki,L3=12Mi", "L1d=32Ki,L3=12Mi"));
         assert!(explanation("numactl", "numa-topology", "0=;2=0-3", "2=0-3").is_none());
     }
 }

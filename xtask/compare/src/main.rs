@@ -102,7 +102,8 @@ fn run(options: &Options) -> Result<()> {
 }
 
 fn compare() -> Result<Comparison> {
-    let facts = ours::facts(None)?;
+    let collectors = ours::local_collectors()?;
+    let facts = ours::facts(&collectors, None)?;
     let (mut rows, mut theirs_alone, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for program in &PROGRAMS {
         match program.ask() {
@@ -118,7 +119,7 @@ fn compare() -> Result<Comparison> {
     }
     let compared = |name: &String| rows.iter().any(|row| row.fact == *name && row.verdict != Verdict::Theirs);
     let ours_alone = facts.keys().filter(|name| !compared(name)).cloned().collect();
-    Ok(Comparison { rows, ours_alone, theirs_alone, silent, recorded: recorded::compare()? })
+    Ok(Comparison { rows, ours_alone, theirs_alone, silent, recorded: recorded::compare(&collectors)? })
 }
 
 #[cfg(test)]

@@ -38,14 +38,18 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
-/// The facts of this machine, or of a recorded one.
-pub(crate) fn facts(root: Option<&Path>) -> Result<Facts> {
+/// The collectors that need no network, as `--collectors` takes them.
+pub(crate) fn local_collectors() -> Result<String> {
     let listed: Vec<Listed> = json(command().args(["list", "-o", "json"]))?;
-    let local =
-        listed.iter().filter(|collector| !collector.needs.iter().any(|need| NETWORK.contains(&&**need)));
-    let names = local.map(|collector| &*collector.name).collect::<Vec<_>>().join(",");
+    let is_local = |collector: &&Listed| !collector.needs.iter().any(|need| NETWORK.contains(&need.as_str()));
+    let names = listed.iter().filter(is_local).map(|collector| &*collector.name);
+    Ok(names.collect::<Vec<_>>().join(","))
+}
+
+/// What they say of this machine, or of a recorded one.
+pub(crate) fn facts(collectors: &str, root: Option<&Path>) -> Result<Facts> {
     let mut run = command();
-    run.args(["run", "--dry-run", "-o", "json", "--collectors", &names]);
+    run.args(["run", "--dry-run", "-o", "json", "--collectors", collectors]);
     if let Some(root) = root {
         run.arg("--host-root").arg(root);
     }

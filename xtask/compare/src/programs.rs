@@ -146,7 +146,9 @@ impl Program {
             }
         }
         match (fields.is_empty(), reason) {
-            (true, reason) => Reply::Silent(reason.unwrap_or_else(|| "has nothing to say here".to_owned())),
+            (true, reason) => {
+                Reply::Silent(reason.unwrap_or_else(|| "has nothing to ask about here".to_owned()))
+            }
             (false, _) => Reply::Said(fields),
         }
     }
@@ -164,8 +166,10 @@ impl Program {
         let answer = (question.read)(&String::from_utf8_lossy(&output.stdout));
         let fields = answer.ok_or_else(|| {
             let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().next().unwrap_or("no reason").trim().to_owned();
-            format!("has no answer here: {said}")
+            match said.lines().next() {
+                Some(why) => format!("has no answer here: {}", why.trim()),
+                None => "has nothing to say here".to_owned(),
+            }
         })?;
         Ok(if question.each_interface {
             fields.into_iter().map(|(name, value)| (format!("{interface}.{name}"), value)).collect()
@@ -192,12 +196,12 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_says_which_package_has_it() {
-        let program = Program {
+        const ABSENT: Program = Program {
             name: "no-such-program",
             package: "no-such-package",
             questions: &[ask(&[], |text| said::line("it", text))],
         };
-        let Reply::Silent(reason) = program.ask() else { panic!("it said something") };
+        let Reply::Silent(reason) = ABSENT.ask() else { panic!("it said something") };
         assert_eq!(reason, "not installed (Debian package: no-such-package)");
     }
 }

@@ -1,7 +1,7 @@
 //! `lscpu --sysroot` on the recorded machines, beside what we say of them.
 //!
-//! A recording has what our collectors read, and lscpu reads the same in the kernel's other spelling: bit masks
-//! instead of lists. A copy gets those.
+//! A recording has what our collectors read, and lscpu reads the same in the kernel's other spelling, bit
+//! masks instead of lists. A copy gets those.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) struct Comparison {
     pub(crate) skipped: Vec<String>,
 }
 
-pub(crate) fn compare() -> Result<Comparison> {
+pub(crate) fn compare(collectors: &str) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     if Command::new("lscpu").arg("--version").output().is_err() {
         comparison.skipped.push("all: lscpu is not installed (Debian package: util-linux)".to_owned());
@@ -43,17 +43,14 @@ pub(crate) fn compare() -> Result<Comparison> {
             .arg(copy.path())
             .env("LC_ALL", "C.UTF-8")
             .output()?;
-        match said::lscpu(&String::from_utf8_lossy(&output.stdout)) {
-            Some(fields) => {
-                let facts = ours::facts(Some(&machine))?;
-                comparison.rows.extend(rows(&name, "lscpu", &fields, &facts));
-            }
-            None => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let said = said.lines().next().unwrap_or("no reason");
-                let said = said.replace(&*copy.path().to_string_lossy(), "");
-                comparison.skipped.push(format!("{name}: {said}"));
-            }
+        if let Some(fields) = said::lscpu(&String::from_utf8_lossy(&output.stdout)) {
+            let facts = ours::facts(collectors, Some(&machine))?;
+            comparison.rows.extend(rows(&name, "lscpu", &fields, &facts));
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().next().unwrap_or("no reason");
+            let said = said.replace(&*copy.path().to_string_lossy(), "");
+            comparison.skipped.push(format!("{name}: {said}"));
         }
     }
     Ok(comparison)
@@ -104,10 +101,10 @@ fn complete(root: &Path) -> Result<()> {
 
 /// Writes a list of CPUs as a mask beside it.
 fn spell(list: &Path, name: &str) -> Result<()> {
-    let Ok(text) = fs::read_to_string(list) else { return Ok(()) };
-    let parts = text.trim().split(',').filter_map(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+    let Ok(cpus) = fs::read_to_string(list) else { return Ok(()) };
+    let parts = cpus.trim().split(',').filter_map(|range| {
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
     });
     let path = list.with_file_name(name);
     fs::write(&path, mask(parts.flatten())).with_context(|| format!("cannot write `{}`", path.display()))
@@ -138,6 +135,21 @@ fn number(folder: &Path, start: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn lscpu_says_what_we_say_of_the_recorded_machines() {
+        ours::build().unwrap();
+        let comparison = compare(&ours::local_collectors().unwrap()).unwrap();
+        for skipped in &comparison.skipped {
+            eprintln!("skipped: {skipped}");
+        }
+        let wrong: Vec<_> = comparison.rows.iter().filter(|row| row.is_wrong()).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        let agreements = comparison.rows.iter().filter(|row| row.verdict == Verdict::Agreement).count();
+        let has_lscpu = comparison.skipped.is_empty();
+        assert!(!has_lscpu || agreements > 100, "{agreements} agreements");
+    }
 
     #[test]
     fn masks_are_as_the_kernel_prints_them() {

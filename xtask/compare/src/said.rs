@@ -56,8 +56,8 @@ pub(crate) fn ohai_text(text: &str) -> Option<Fields> {
     line("kernel.release", texts.first()?)
 }
 
-/// The fields of `lscpu -J`; newer versions put some below others, and shorten names there. What is said of several
-/// kinds of CPUs has a line for each.
+/// The fields of `lscpu -J`; newer versions put some below others, and shorten names there. What is said of
+/// several kinds of CPUs has a line for each.
 pub(crate) fn lscpu(text: &str) -> Option<Fields> {
     fn add(entries: &Value, fields: &mut Fields) {
         for entry in entries.as_array().into_iter().flatten() {
@@ -66,10 +66,9 @@ pub(crate) fn lscpu(text: &str) -> Option<Fields> {
                 fields
                     .entry(name.to_owned())
                     .and_modify(|said| {
-                        *said = format!(
-                            "{said}
-{data}"
-                        )
+                        said.push('
+');
+                        said.push_str(data);
                     })
                     .or_insert_with(|| data.to_owned());
             }

@@ -4,6 +4,7 @@
 //! once is enough to have them all. A collector reaches the host through its context alone, and parses apart
 //! from reading.
 
+pub mod accelerator;
 pub mod aws;
 pub mod azure;
 pub mod cloud;
@@ -17,24 +18,32 @@ pub mod cpu_model;
 pub mod cpu_vulnerabilities;
 pub mod digital_ocean;
 pub mod digital_ocean_anchor_ip;
+pub mod disk;
+pub mod disk_inventory;
 pub mod dmi;
 pub mod dmi_inventory;
 pub mod dns_name;
 pub mod files;
 pub mod firmware;
 pub mod gcp;
+pub mod gpu;
 pub mod hetzner;
 pub mod hugepages;
 pub mod kernel;
 pub mod linode;
 pub mod memory;
 pub mod memory_ecc;
+pub mod network_interfaces;
+pub mod nic;
 pub mod numa;
 pub mod numa_topology;
 pub mod openstack;
 pub mod oracle;
 pub mod os;
+pub mod pci;
+pub mod rdma;
 pub mod scaleway;
+pub mod usb;
 pub mod virt;
 pub mod vultr;
 

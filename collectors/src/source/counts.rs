@@ -20,7 +20,6 @@ pub(crate) fn words<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String
 
 /// Different words, in order, each with its number, in at most `max_bytes`: `8086:1592=2,15b3:101d=1`. Those
 /// behind the bound are counted together, as `others`.
-#[cfg_attr(not(test), expect(dead_code, reason = "shared by collectors that come next"))]
 pub(crate) fn counts<T: AsRef<str>>(words: impl IntoIterator<Item = T>, max_bytes: usize) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for word in words {

@@ -11,6 +11,7 @@
 use node_annotator_collectors as _;
 
 mod cpu;
+mod devices;
 mod droplet;
 mod kernel;
 mod os;

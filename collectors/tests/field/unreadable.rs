@@ -12,7 +12,8 @@ use node_annotator_core::{Collector, Facts, Outcome};
 use crate::root::{Root, collector, facts, left_out, outcome, registry};
 
 /// Their primary fact is put together of several sources, or has others elsewhere than on x86.
-const OF_SEVERAL: [&str; 5] = ["confidential", "cpu-cache", "cpu-cache-levels", "firmware", "numa-topology"];
+const OF_SEVERAL: [&str; 6] =
+    ["confidential", "cpu-cache", "cpu-cache-levels", "firmware", "gpu", "numa-topology"];
 
 /// How a path is made unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,13 +63,20 @@ async fn accesses(collector: &'static Collector, root: &Root) -> Vec<Access> {
     host.accesses()
 }
 
-/// The files that were looked at, and the directories above them, with the faults that they may have.
-fn faults(accesses: &[Access]) -> BTreeSet<(String, Fault)> {
+/// The files that were looked at, and the directories above them, with the faults that they may have. Nothing
+/// is mounted on a link to a directory, but on what it leads to; and a link that leads elsewhere is another
+/// answer to who asks for the link.
+fn faults(root: &Root, accesses: &[Access]) -> BTreeSet<(String, Fault)> {
+    let is_link = |path: &str| {
+        let place = root.path().join(path.trim_start_matches('/'));
+        place.is_symlink() && place.is_dir()
+    };
     let mut faults = BTreeSet::new();
     for access in accesses {
         let path = access.path();
-        let slashes = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in slashes {
+        let whole = (!matches!(access, Access::Link(_))).then_some(path.len());
+        let slashes = path.match_indices('/').map(|(at, _)| at).skip(1).chain(whole);
+        for end in slashes.filter(|end| !is_link(&path[..*end])) {
             faults.extend([Fault::NotVisible, Fault::Broken].map(|fault| (path[..end].to_owned(), fault)));
         }
         if let Access::Text(path) | Access::Bytes(path, ..) = access {
@@ -110,7 +118,7 @@ async fn one_source_at_most_decides_over_a_collector() {
             };
             let mut deciding = BTreeSet::new();
             let accesses = accesses(collector, &root).await;
-            for (path, fault) in faults(&accesses) {
+            for (path, fault) in faults(&root, &accesses) {
                 spoil(&root, &path, fault);
                 let what = format!("{} on {machine} with {path} {fault:?}", collector.name);
                 let outcome = outcome(collector, root.host()).await;

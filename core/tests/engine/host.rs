@@ -194,6 +194,8 @@ const BOTH: &[Need] = &[OS_RELEASE[0], Need::HostPath(HostPath::optional("/usr/l
 fn a_pod_sees_the_host_below_its_mounts() {
     let root = root(&[
         ("proc/file", Some("kernel")),
+        ("sys/out", Some("->../etc/site")),
+        ("host/etc/site/link", Some("->target")),
         ("etc/os-release", Some("ID=image")),
         ("host/etc/os-release", Some("->../usr/lib/os-release")),
         ("host/usr/lib/os-release", Some("ID=host")),
@@ -203,6 +205,9 @@ fn a_pod_sees_the_host_below_its_mounts() {
     assert_eq!(host.restricted_to(BOTH).line("/etc/os-release").unwrap().as_deref(), Some("ID=host"));
     let error = host.restricted_to(OS_RELEASE).text("/etc/os-release").unwrap_err();
     assert_eq!(error.kind(), HostErrorKind::NotVisible, "the link leads out of what is mounted");
+    let link = |needs| host.restricted_to(needs).link("/sys/out/link");
+    assert_eq!(link(BOTH).unwrap().as_deref(), Some("target"));
+    assert_eq!(kind(link(&[])), HostErrorKind::NotVisible, "the directory of the link is not mounted");
     assert_eq!(kind(host.text("/opt/nothing")), HostErrorKind::NotVisible, "nothing is mounted there");
     let unmounted = HostRoot::with_files(root.path(), Path::new("/nowhere"));
     assert_eq!(kind(unmounted.text("/etc/os-release")), HostErrorKind::NotVisible);

@@ -31,6 +31,11 @@ pub(crate) static OS: Collector = named("os").needs(&[
     Need::HostPath(HostPath::file("/etc/machine-id")),
 ]);
 
+/// All of its facts but the primary one are the operator's.
+pub(crate) static FILES: Collector =
+    Collector::new("files", Topic::System, "nothing", &[NOTHING], Collect::Blocking(nothing))
+        .takes_named_facts();
+
 const NOTHING: Fact = Fact::primary("nothing", "none", Stability::Immutable);
 pub(crate) const MORE: Fact = Fact::named("more", "nothing more", "none", Stability::Immutable);
 

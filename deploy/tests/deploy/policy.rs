@@ -11,7 +11,7 @@ use node_annotator_deploy::startup_taint::OnFailure;
 use node_annotator_deploy::{Settings, StartupTaint};
 use proptest::prelude::*;
 
-use crate::fakes::{ANCHOR_IP, CPU_MODEL, KERNEL, MORE, NIC, OS, named, selection, settings};
+use crate::fakes::{ANCHOR_IP, CPU_MODEL, FILES, KERNEL, MORE, NIC, OS, selection, settings};
 
 const FAKES: [&Collector; 5] = [&ANCHOR_IP, &CPU_MODEL, &KERNEL, &NIC, &OS];
 
@@ -120,7 +120,6 @@ fn a_policy_is_generated_again_from_what_it_tells() {
 
 #[test]
 fn facts_that_an_operator_names_are_allowed_and_told() {
-    static FILES: Collector = named("files").takes_named_facts();
     let named = NamedFacts {
         names: vec!["rack".to_owned()],
         retired: vec!["row".to_owned()],

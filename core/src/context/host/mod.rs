@@ -232,7 +232,11 @@ impl HostRoot {
     pub fn link(&self, path: &str) -> Result<Option<String>, HostError> {
         self.record(path, Access::Link)?;
         self.refuse_sandbox(path)?;
-        self.host.roots.link(path).map(Some).or_else(|failure| failure.at(path))
+        let link = || {
+            let (target, place) = self.host.roots.link(path)?;
+            self.check(&place).map(|()| target)
+        };
+        link().map(Some).or_else(|failure| failure.at(path))
     }
 
     /// Whether a file or directory is there.

@@ -105,14 +105,16 @@ impl Roots {
         Ok(Place { fd, path: walk.path() })
     }
 
-    /// The target of a link, as it is written in it.
-    pub(super) fn link(&self, path: &str) -> Result<String, Failure> {
+    /// The target of a link, as it is written in it, and the path of the link with all links on the way
+    /// followed.
+    pub(super) fn link(&self, path: &str) -> Result<(String, String), Failure> {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         if directory.is_empty() {
             return Err(Failure::Absent);
         }
-        let directory = self.open(directory, Last::Any)?.fd;
-        read_link(directory.as_fd(), name)?.ok_or(Failure::Absent)
+        let directory = self.open(directory, Last::Any)?;
+        let target = read_link(directory.fd.as_fd(), name)?.ok_or(Failure::Absent)?;
+        Ok((target, format!("{}/{name}", directory.path)))
     }
 
     fn start(&self, name: &str) -> Result<OwnedFd, Failure> {

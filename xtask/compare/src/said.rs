@@ -66,8 +66,7 @@ pub(crate) fn lscpu(text: &str) -> Option<Fields> {
                 fields
                     .entry(name.to_owned())
                     .and_modify(|said| {
-                        said.push('
-');
+                        said.push('\n');
                         said.push_str(data);
                     })
                     .or_insert_with(|| data.to_owned());

@@ -19,10 +19,13 @@ pub enum Exit {
     Unfinished = 4,
 }
 
+/// Commands, and what each code means for them.
+pub type Meanings = (&'static [&'static str], [(Exit, &'static str); 5]);
+
 /// The meanings of the codes, by command. Any other command has [`OTHERS`].
-const MEANINGS: [(&str, [(Exit, &str); 5]); 2] = [
+const MEANINGS: [Meanings; 5] = [
     (
-        "run",
+        &["run"],
         [
             (Exit::Done, "done, and written on the Node unless --dry-run"),
             (Exit::Unexpected, UNEXPECTED),
@@ -32,13 +35,46 @@ const MEANINGS: [(&str, [(Exit, &str); 5]); 2] = [
         ],
     ),
     (
-        "doctor",
+        &["doctor"],
         [
             (Exit::Done, "everything holds; there may be warnings"),
             (Exit::Unexpected, UNEXPECTED),
             (Exit::Usage, "the command line is wrong; nothing was checked"),
             (Exit::Failures, "something does not hold"),
             (Exit::Unfinished, "something could not be checked, such as for want of rights; the rest holds"),
+        ],
+    ),
+    (
+        &["status", "get"],
+        [
+            (Exit::Done, "printed"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line is wrong; the cluster was not asked"),
+            (Exit::Failures, "with --exit-code: something is pending, failed, given up or stale"),
+            (Exit::Unfinished, "the cluster could not be read, or no node is selected"),
+        ],
+    ),
+    (
+        &["wait"],
+        [
+            (Exit::Done, "everything is done"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line is wrong; the cluster was not asked"),
+            (Exit::Failures, "not everything was done in time, or what is left was given up"),
+            (Exit::Unfinished, "the cluster could not be read, or no node is selected"),
+        ],
+    ),
+    (
+        &["rerun", "expire", "clean"],
+        [
+            (Exit::Done, "everything is removed that was to be"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line is wrong; nothing was changed"),
+            (
+                Exit::Failures,
+                "removed, but there are nodes that failed, still differ, or were written meanwhile",
+            ),
+            (Exit::Unfinished, "not everything was removed; the same command goes on where this one ended"),
         ],
     ),
 ];
@@ -65,14 +101,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The commands whose codes have a meaning of their own, each with that of every code.
-pub fn meanings() -> impl Iterator<Item = (&'static str, [(Exit, &'static str); 5])> {
+/// The commands whose codes have a meaning of their own, those that share it together, with that of every code.
+pub fn meanings() -> impl Iterator<Item = Meanings> {
     MEANINGS.into_iter()
 }
 
 /// The codes of a command, as its help shows them.
 pub fn help(command: &str) -> String {
-    let rows = MEANINGS.iter().find(|(name, _)| *name == command).map_or(&OTHERS[..], |(_, rows)| rows);
+    let rows =
+        MEANINGS.iter().find(|(names, _)| names.contains(&command)).map_or(&OTHERS[..], |(_, rows)| rows);
     let mut text = "Exit codes:".to_owned();
     for (exit, meaning) in rows {
         write!(text, "\n  {}  {meaning}", exit.code()).expect("a string takes what is written to it");

@@ -57,11 +57,23 @@ impl Prefix {
         self.key(&fact_name(collector, Some(FAILED)))
     }
 
-    /// Whether a key under this prefix is a failed label. Collector names have no dot.
+    /// Whether a key under this prefix is a failed label.
     pub fn is_failed(&self, key: &str) -> bool {
-        key.strip_prefix(&self.key_start())
-            .and_then(|name| name.split_once('.'))
-            .is_some_and(|(_, end)| end == FAILED)
+        self.parts(key).is_some_and(|(_, end)| end == Some(FAILED))
+    }
+
+    /// The collector whose done label, or annotation with the primary fact, has this key.
+    pub fn collector_of_done<'a>(&self, key: &'a str) -> Option<&'a str> {
+        self.parts(key)
+            .filter(|(name, end)| end.is_none() && *name != OPT_OUT)
+            .map(|(collector, _)| collector)
+    }
+
+    /// The collector of a key under this prefix, and the fact, label or mark of it that the key is about.
+    /// Collector names have no dot, so the first one ends it.
+    pub fn parts<'a>(&self, key: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+        let name = key.strip_prefix(self.as_str())?.strip_prefix('/')?;
+        Some(name.split_once('.').map_or((name, None), |(collector, fact)| (collector, Some(fact))))
     }
 
     /// The annotation that holds the last failure of a collector.
@@ -87,6 +99,11 @@ impl Prefix {
     /// What all our keys start with, slash included.
     pub fn key_start(&self) -> String {
         self.key("")
+    }
+
+    /// The key with this name part, such as `kernel.major`.
+    pub fn named(&self, name: &str) -> String {
+        self.key(name)
     }
 
     /// The bare prefix.
@@ -274,6 +291,12 @@ mod tests {
             ["k8s.haim.dev/failed", "k8s.haim.dev/a.b.failed", "x/kernel.failed", "k8s.haim.dev/kernel"]
         {
             assert!(!prefix.is_failed(other), "{other}");
+        }
+        assert_eq!(prefix.parts("k8s.haim.dev/a.b.c"), Some(("a", Some("b.c"))));
+        assert_eq!(prefix.parts("k8s.haim.dev.example/a"), None);
+        assert_eq!(prefix.collector_of_done("k8s.haim.dev/kernel"), Some("kernel"));
+        for other in [prefix.opt_out(), prefix.failed("kernel"), "x/kernel".to_owned()] {
+            assert_eq!(prefix.collector_of_done(&other), None, "{other}");
         }
         assert_eq!(prefix.error("kernel"), "k8s.haim.dev/kernel.error");
         assert_eq!(prefix.boot_id("kernel"), "k8s.haim.dev/kernel.boot-id");

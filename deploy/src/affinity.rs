@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
 };
-use node_annotator_core::{Collector, DoneMark};
+use node_annotator_core::{Collector, DoneMark, Prefix};
 
 use crate::{Settings, Workload, placement};
 
@@ -16,16 +16,13 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     let mut common = vec![without(settings.prefix.opt_out())];
     common.extend(placement::requirements(settings));
     let terms = |collector: &&'static Collector| {
-        // One of another value was given up by another generation or version, which tells nothing of this
-        // one.
-        let value = settings.mark.label_value(collector.revision);
-        let not_given_up = other_than(settings.prefix.failed(collector.name), &value);
+        let not_given_up = not_given_up(collector, &settings.prefix, &settings.mark);
         let of = |missing| {
             let match_expressions =
                 [missing, not_given_up.clone()].into_iter().chain(common.iter().cloned()).collect();
             NodeSelectorTerm { match_expressions: Some(match_expressions), match_fields: None }
         };
-        missing(collector, settings).into_iter().map(of).collect::<Vec<_>>()
+        missing(collector, &settings.prefix, &settings.mark).into_iter().map(of).collect::<Vec<_>>()
     };
     let required =
         NodeSelector { node_selector_terms: workload.collectors().iter().flat_map(terms).collect() };
@@ -38,9 +35,15 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     }
 }
 
+/// What holds of the failed label where a collector is not given up. One of another value was given up by
+/// another generation or version, which tells nothing of this one.
+pub fn not_given_up(collector: &Collector, prefix: &Prefix, mark: &DoneMark) -> NodeSelectorRequirement {
+    other_than(prefix.failed(collector.name), &mark.label_value(collector.revision))
+}
+
 /// What holds of the done label where a collector has not run; one of them is enough.
-fn missing(collector: &Collector, settings: &Settings) -> Vec<NodeSelectorRequirement> {
-    let (done, mark) = (settings.prefix.done(collector.name), &settings.mark);
+pub fn missing(collector: &Collector, prefix: &Prefix, mark: &DoneMark) -> Vec<NodeSelectorRequirement> {
+    let done = prefix.done(collector.name);
     match mark {
         // Older values by name. `NotIn` the newest would run again after a step back to an older version, and
         // a DaemonSet that is left over from one would run for ever against its successor.

@@ -14,6 +14,11 @@ pub const PRODUCT: &str = "node-annotator";
 
 const PRIVILEGED_SUFFIX: &str = "-privileged";
 
+const EXPIRE_SUFFIX: &str = "-expire";
+
+/// The ConfigMap in which `expire` remembers for which boots it has run nodes again.
+pub const EXPIRED: &str = "expired";
+
 /// One installation in a cluster, known by its namespace.
 ///
 /// The namespace is used for nothing else. A second one, `<namespace>-privileged`, exists only while a
@@ -37,6 +42,11 @@ impl Installation {
             PrivilegeClass::Restricted => self.0.clone(),
             PrivilegeClass::Privileged => format!("{}{PRIVILEGED_SUFFIX}", self.0),
         }
+    }
+
+    /// The namespace of what runs again what is stale: its account may do more than those of the pods.
+    pub fn expire_namespace(&self) -> String {
+        format!("{}{EXPIRE_SUFFIX}", self.0)
     }
 
     /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and

@@ -31,7 +31,7 @@ pub mod workload;
 pub use architecture::Architecture;
 pub use error::Error;
 pub use folder::Difference;
-pub use installation::Installation;
+pub use installation::{EXPIRED, Installation};
 pub use manifests::{File, Manifests};
 pub use object::Object;
 pub use placement::Exclusion;

@@ -4,6 +4,7 @@ mod attack;
 mod control_plane;
 mod doctor;
 mod failures;
+mod fleet;
 mod giving_up;
 mod guard;
 mod killed;

@@ -13,18 +13,25 @@ use tower::BoxError;
 /// broken load balancer may send anything.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// Longest body where lists and watches are asked for: a page of 500 Nodes, each with the names of its
+/// images, takes 5 to 15 MiB.
+pub(super) const MAX_LIST_BYTES: usize = 64 * 1024 * 1024;
+
 /// Longest head, status line and all header lines together.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Bounds the body. A failure whose header has `Retry-After` becomes the error here: the client library drops
 /// the header, and an overloaded API server sends nothing else than a line of text.
-pub(super) async fn bounded<B>(response: Response<B>) -> Result<Response<Limited<B>>, BoxError>
+pub(super) async fn bounded<B>(
+    response: Response<B>,
+    max_bytes: usize,
+) -> Result<Response<Limited<B>>, BoxError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let code = response.status();
     let pause = retry_after(response.headers());
-    let response = response.map(|body| Limited::new(body, MAX_BYTES));
+    let response = response.map(|body| Limited::new(body, max_bytes));
     let Some(pause) = pause.filter(|_| code.is_client_error() || code.is_server_error()) else {
         return Ok(response);
     };

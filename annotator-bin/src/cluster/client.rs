@@ -26,7 +26,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub fn client(config: Config) -> Result<Client, ClusterError> {
     let plugin = plugin(&config);
     connector(&config)
-        .and_then(|connector| build(config, connector))
+        .and_then(|connector| build(config, connector, answers::MAX_BYTES))
+        .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
+}
+
+/// The same for who asks for lists, whose pages are long.
+fn listing_client(config: Config) -> Result<Client, ClusterError> {
+    let plugin = plugin(&config);
+    connector(&config)
+        .and_then(|connector| build(config, connector, answers::MAX_LIST_BYTES))
         .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
 }
 
@@ -37,7 +45,7 @@ pub fn connecting_client(config: Config) -> Result<Client, ClusterError> {
     let address = config.cluster_url.clone();
     let plugin = plugin(&config);
     connector(&config)
-        .and_then(|connector| build(config, Preconnected::start(connector, address)))
+        .and_then(|connector| build(config, Preconnected::start(connector, address), answers::MAX_BYTES))
         .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
 }
 
@@ -48,6 +56,14 @@ pub async fn client_off_thread(config: Config) -> Result<Client, ClusterError> {
         return spawn_blocking(|| client(config)).await.expect("it does not panic");
     }
     client(config)
+}
+
+/// The same for who asks for lists.
+pub async fn listing_client_off_thread(config: Config) -> Result<Client, ClusterError> {
+    if has_credential_plugin(&config) {
+        return spawn_blocking(|| listing_client(config)).await.expect("it does not panic");
+    }
+    listing_client(config)
 }
 
 /// Whether a program outside fetches the credentials. The client library waits for it on the calling thread.
@@ -101,7 +117,7 @@ fn connector(config: &Config) -> Result<impl Connector, Error> {
 }
 
 /// The layers around each request.
-fn build(mut config: Config, connector: impl Connector) -> Result<Client, Error> {
+fn build(mut config: Config, connector: impl Connector, max_bytes: usize) -> Result<Client, Error> {
     let token_file = TokenFile::take(&mut config.auth_info);
     let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
         .http1_max_buf_size(answers::MAX_HEAD_BYTES)
@@ -113,7 +129,7 @@ fn build(mut config: Config, connector: impl Connector) -> Result<Client, Error>
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);
-    Ok(over(service))
+    Ok(bounded(service, max_bytes))
 }
 
 /// The client on a transport: what it asks and what it takes for an answer is the same on each.
@@ -123,9 +139,18 @@ where
     T::Future: Send + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    bounded(transport, answers::MAX_BYTES)
+}
+
+fn bounded<T, B>(transport: T, max_bytes: usize) -> Client
+where
+    T: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Send + 'static,
+    T::Future: Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let service = ServiceBuilder::new()
         .map_request(without_empty_parameter)
-        .and_then(answers::bounded)
+        .and_then(move |answer| answers::bounded(answer, max_bytes))
         .service(transport);
     // Whoever asks for an object in a namespace names the namespace.
     Client::new(service, "default")

@@ -106,6 +106,12 @@ impl ClusterError {
         Self { reason, code: None, detail, retry_after: None, refuser: None, hint: None }
     }
 
+    /// No answer came in the time that the operator gave it.
+    #[cfg(feature = "operator")]
+    pub(crate) fn silent_for(time: Duration) -> Self {
+        Self::told(Reason::Silent, format!("no answer within {time:?}"))
+    }
+
     /// The same, with what to do about it.
     pub(super) fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { hint: Some(hint.into()), ..self }

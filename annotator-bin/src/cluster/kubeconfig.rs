@@ -19,10 +19,16 @@ use serde_json::Value;
 
 use super::{ClusterError, Reason, authority, proxy};
 
-/// What a kubeconfig says, as kubectl understands it.
-pub(super) async fn configuration(read: Result<Kubeconfig, KubeconfigError>) -> Result<Config, ClusterError> {
+/// What a kubeconfig says, as kubectl understands it, of its current context or of another one.
+pub(super) async fn configuration(
+    read: Result<Kubeconfig, KubeconfigError>,
+    context: Option<&str>,
+) -> Result<Config, ClusterError> {
     let unusable = |error: &dyn std::error::Error| ClusterError::without_answer(Reason::Kubeconfig, error);
     let mut kubeconfig = read.map_err(|error| unusable(&error))?;
+    if let Some(context) = context {
+        kubeconfig.current_context = Some(context.to_owned());
+    }
     // The client library takes a bundle with one bad entry for none, and knows no exceptions from a proxy.
     let (bundle, proxy_url) = match current_cluster(&mut kubeconfig) {
         Some(cluster) => (take_bundle(cluster).map_err(|error| unusable(&*error))?, cluster.proxy_url.take()),

@@ -4,5 +4,16 @@
 //! and exit codes.
 
 pub mod catalogue;
+pub(crate) mod clean;
+pub(crate) mod condition;
 pub mod doctor;
+pub(crate) mod expire;
+pub(crate) mod fleet;
+pub(crate) mod get;
+pub(crate) mod lists;
+pub(crate) mod progress;
+pub(crate) mod rerun;
 pub mod startup_taint;
+pub(crate) mod status;
+pub(crate) mod table;
+pub(crate) mod wait;

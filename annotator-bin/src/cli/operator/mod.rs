@@ -1,10 +1,17 @@
 //! The commands of an operator, a file each.
 
+mod clean;
 mod completions;
 mod doctor;
+mod expire;
 mod explain;
+mod fleet;
+mod get;
 mod list;
 mod manifests;
+mod rerun;
+mod status;
+mod wait;
 
 use clap::Subcommand;
 use node_annotator_core::Registry;
@@ -20,6 +27,18 @@ pub(crate) enum OperatorCommand {
     Explain(explain::ExplainCommand),
     /// Print the Kubernetes manifests for a choice of collectors
     Manifests(Box<manifests::ManifestsCommand>),
+    /// Show what became of each collector on each node, and why
+    Status(Box<status::StatusCommand>),
+    /// Wait until collectors are done, and say which are not
+    Wait(Box<wait::WaitCommand>),
+    /// Show facts of nodes, as columns
+    Get(Box<get::GetCommand>),
+    /// Run collectors again, by taking their labels away
+    Rerun(Box<rerun::RerunCommand>),
+    /// Run again what is stale: of another boot, kernel or machine, or too old
+    Expire(Box<expire::ExpireCommand>),
+    /// Take every key of ours off the nodes
+    Clean(Box<clean::CleanCommand>),
     /// Check an installation in its cluster: policy, rights, DaemonSets
     Doctor(doctor::DoctorCommand),
     /// Print a completion script for a shell
@@ -32,6 +51,12 @@ impl OperatorCommand {
             Self::List(command) => command.run(registry),
             Self::Explain(command) => command.run(registry),
             Self::Manifests(command) => command.run(registry, app),
+            Self::Status(command) => command.run(registry, app),
+            Self::Wait(command) => command.run(registry, app),
+            Self::Get(command) => command.run(registry, app),
+            Self::Rerun(command) => command.run(registry, app),
+            Self::Expire(command) => command.run(registry, app),
+            Self::Clean(command) => command.run(registry, app),
             Self::Doctor(command) => command.run(app),
             Self::Completions(command) => command.run(app),
         }

@@ -8,7 +8,7 @@ use kube::Client;
 use super::account::Account;
 use super::check::{Conclusion, Outcome};
 use super::evidence::{Evidence, OurNamespace};
-use super::lists::list;
+use crate::operator::lists::list;
 use crate::trouble::Trouble;
 
 /// What the API server labels the roles and bindings with that it makes itself.

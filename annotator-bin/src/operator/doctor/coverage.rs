@@ -13,7 +13,7 @@ use node_annotator_deploy::policy::{Keys, Scope};
 
 use super::Settings;
 use super::check::Conclusion;
-use super::placement;
+use crate::operator::fleet::placement;
 
 /// What the runs of a DaemonSet write.
 struct Writer<'a> {

@@ -2,21 +2,21 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node as K8sNode};
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{Api, Client, Config};
 use node_annotator_core::PrivilegeClass;
 use node_annotator_deploy::policy::Scope;
-
 use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::account::Account;
 use super::account_users::ClusterGrants;
-use super::lists::list;
 use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
+use crate::operator::fleet::node::Node;
+use crate::operator::lists::{Form, Query, Reader, list};
 use crate::trouble::Trouble;
 
 /// The cluster as it is seen from outside.
@@ -73,7 +73,7 @@ impl Evidence {
         let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
         let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
-        let nodes = list(&administrator, None).await;
+        let nodes = nodes(&administrator).await;
         Ok(Self {
             scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
             policy,
@@ -90,9 +90,17 @@ impl Evidence {
     }
 }
 
+/// All nodes, with what the checks look at.
+async fn nodes(client: &Client) -> Result<Vec<Node>, Trouble> {
+    let mut nodes = Vec::new();
+    let reader = Reader::new(client.clone(), None);
+    reader.visit::<K8sNode, Node>(Query::default(), Form::Whole, |node| nodes.push(node)).await?;
+    Ok(nodes)
+}
+
 async fn client_by(end: Instant, config: Config) -> Result<Client, Trouble> {
     let plugin = cluster::plugin(&config);
-    let client = timeout_at(end, cluster::client_off_thread(config)).await;
+    let client = timeout_at(end, cluster::listing_client_off_thread(config)).await;
     let late = |_| match plugin {
         Some(plugin) => Trouble::new(
             format!(

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Node;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
+use crate::operator::fleet::demand::Rule;
+use crate::operator::fleet::node::Node;
+use crate::operator::fleet::state::{Standing, standing};
 
 /// One collector, where it is not done and has failed.
 #[derive(Debug, Default)]
@@ -25,31 +27,23 @@ pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
     let mut pending = 0;
     for node in nodes {
         for collector in &scope.collectors {
-            let label = |key: &str| node.metadata.labels.as_ref()?.get(key);
-            let done = label(&scope.prefix.done(collector.name));
-            let is_done = done.is_some_and(|value| scope.mark.is_done(value, collector.revision));
-            if is_done {
-                continue;
-            }
-            let value = scope.mark.label_value(collector.revision);
-            let failed = label(&scope.prefix.failed(collector.name));
-            let error = node.metadata.annotations.as_ref();
-            let error = error.and_then(|map| map.get(&scope.prefix.error(collector.name)));
-            let name = node.metadata.name.as_deref().unwrap_or_default();
-            match (failed, error) {
-                (Some(failed), _) if *failed == value => {
-                    failing.entry(collector.name).or_default().given_up.push(name);
+            let mark = Rule::generated(collector, &scope.prefix, &scope.mark).mark(node);
+            let error = match standing(node, collector.name, mark, &scope.prefix) {
+                Standing::GivenUp(error) => {
+                    failing.entry(collector.name).or_default().given_up.push(node.name());
+                    error
                 }
-                // Given up by another generation or version: it runs here as if nothing had been.
-                (Some(_), _) => {
+                Standing::Failed(error) => {
+                    failing.entry(collector.name).or_default().trying += 1;
+                    error
+                }
+                Standing::GivenUpElsewhere => {
                     pending += 1;
                     continue;
                 }
-                (None, Some(_)) => failing.entry(collector.name).or_default().trying += 1,
-                (None, None) => continue,
-            }
-            let error = error.map_or("no error is told", String::as_str);
-            failing.entry(collector.name).or_default().first.get_or_insert((name, error));
+                Standing::Done | Standing::Pending => continue,
+            };
+            failing.entry(collector.name).or_default().first.get_or_insert((node.name(), error));
         }
     }
     let pending = match pending {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::NodeSelectorRequirement;
 use node_annotator_core::Prefix;
 
 use super::check::Conclusion;
-use super::placement;
+use crate::operator::fleet::placement;
 
 /// When a DaemonSet leaves a node alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,18 +1,13 @@
 //! What is still to do, and which pods do not get it done.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use super::Settings;
 use super::check::Conclusion;
+use crate::operator::fleet::pods::{self, Event, FAILED_CREATE, Pod};
 
 /// So many reasons are told.
 const MAX_TEXTS: usize = 3;
-
-/// The reason of the events of a controller that cannot make a pod.
-const FAILED_CREATE: &str = "FailedCreate";
 
 /// How far the DaemonSets of one namespace are. Work that is under way is no trouble.
 pub(super) fn conclude(
@@ -26,7 +21,7 @@ pub(super) fn conclude(
         return Conclusion::warn("there is no DaemonSet: nothing will run", settings.apply_command());
     }
     let failing: Vec<_> =
-        pods.iter().filter_map(|pod| Some((pod.metadata.name.as_deref()?, trouble(pod)?))).collect();
+        pods.iter().filter_map(|pod| Some((pod.metadata.name.as_str(), pod.trouble()?))).collect();
     if let Some((name, trouble)) = failing.first() {
         return Conclusion::warn(
             format!("pods that do not get done: {}, such as `{name}`: {trouble}", failing.len()),
@@ -49,55 +44,12 @@ pub(super) fn conclude(
     })
 }
 
-/// Why pods were not made, by what the controller tells of it: each text once, with the number of tries.
+/// Why pods were not made: each text with the number of tries.
 fn refusals(events: &[Event]) -> String {
-    let of_sets = events.iter().filter(|event| {
-        event.reason.as_deref() == Some(FAILED_CREATE)
-            && event.involved_object.kind.as_deref() == Some("DaemonSet")
-    });
-    let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
-    for event in of_sets {
-        let text = without_pod(event.message.as_deref().unwrap_or_default());
-        *counts.entry(text).or_default() += event.count.unwrap_or(1);
-    }
+    let counts = pods::refusals(events, None);
     let texts: Vec<_> =
         counts.iter().take(MAX_TEXTS).map(|(text, count)| format!("{count} × {text}")).collect();
     if texts.is_empty() { String::new() } else { format!("; {FAILED_CREATE}: {}", texts.join("; ")) }
-}
-
-/// The text of such an event without what differs each time, the name of the pod that was not made.
-fn without_pod(text: &str) -> &str {
-    let text =
-        text.trim_start_matches("(combined from similar events): ").trim_start_matches("Error creating: ");
-    let rest = text.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" "));
-    rest.map_or(text, |(_, rest)| rest)
-}
-
-/// Why a pod does not get done; nothing while it may still.
-fn trouble(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let mut containers = status.container_statuses.iter().flatten();
-    containers.find_map(container_trouble).or_else(|| {
-        let mut conditions = status.conditions.iter().flatten();
-        let unscheduled =
-            conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-        unscheduled.map(|condition| condition.message.clone().unwrap_or_else(|| "not scheduled".to_owned()))
-    })
-}
-
-fn container_trouble(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-    let ended = [&container.last_state, &container.state]
-        .into_iter()
-        .filter_map(|state| state.as_ref()?.terminated.as_ref())
-        .find(|ended| ended.exit_code != 0);
-    match (waiting.and_then(|waiting| waiting.reason.as_deref()), ended) {
-        (_, Some(ended)) => Some(format!("exit code {}", ended.exit_code)),
-        (Some(reason), None) if reason != "ContainerCreating" && reason != "PodInitializing" => {
-            Some(reason.to_owned())
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -111,10 +63,8 @@ mod tests {
         let mut set = DaemonSet::default();
         let status = set.status.get_or_insert_default();
         (status.desired_number_scheduled, status.current_number_scheduled) = (desired, current);
-        let container = serde_json::from_value(container.clone()).unwrap();
-        let mut pod = Pod::default();
-        pod.metadata.name = Some("p".to_owned());
-        pod.status.get_or_insert_default().container_statuses = Some(vec![container]);
+        let pod = json!({ "metadata": { "name": "p" }, "status": { "containerStatuses": [container] } });
+        let pod = serde_json::from_value(pod).unwrap();
         conclude(&[&set], &[pod], &events(), "node-annotator", &Settings::default())
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::account::{Account, TokenNode};
 use super::evidence::{Evidence, OurNamespace};
+use crate::operator::fleet;
 use crate::trouble::Trouble;
 
 /// A value that is tried.
@@ -31,12 +32,12 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Picks two nodes. In a cluster of one, the other is a name without a node: it only has to differ.
-    pub(super) fn pick(nodes: &[Node]) -> Result<Self, Trouble> {
+    pub(super) fn pick(nodes: &[fleet::node::Node]) -> Result<Self, Trouble> {
         let mut nodes = nodes.iter().map(|node| node.metadata.clone());
-        let Some((Some(own), Some(uid))) = nodes.next().map(|node| (node.name, node.uid)) else {
+        let Some((own, uid)) = nodes.next().map(|node| (node.name, node.uid)) else {
             return Err(Trouble::new("there are no nodes to try it on", "add a node, and run it again"));
         };
-        let other = nodes.next().and_then(|node| node.name).unwrap_or_else(|| format!("not-{own}"));
+        let other = nodes.next().map_or_else(|| format!("not-{own}"), |node| node.name);
         Ok(Self { own, uid, other })
     }
 }

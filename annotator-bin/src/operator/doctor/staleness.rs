@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Node;
-use node_annotator_core::context::BootId;
-use node_annotator_core::{Collector, Fact, NodeField};
+use node_annotator_core::Collector;
 use node_annotator_deploy::policy::Scope;
 
 use super::check::Conclusion;
+use crate::operator::fleet::age;
+use crate::operator::fleet::node::Node;
 
 /// How many nodes are named.
 const NAMED: usize = 5;
@@ -47,8 +47,7 @@ impl<'a> Stale<'a> {
     fn find(node: &'a Node, scope: &Scope) -> Option<Self> {
         let found = |collector: &&'static Collector| Some((*collector, why(node, collector, scope)?));
         let collectors: Vec<_> = scope.collectors.iter().filter_map(found).collect();
-        (!collectors.is_empty())
-            .then(|| Self { node: node.metadata.name.as_deref().unwrap_or_default(), collectors })
+        (!collectors.is_empty()).then(|| Self { node: node.name(), collectors })
     }
 
     fn told(&self) -> String {
@@ -59,40 +58,11 @@ impl<'a> Stale<'a> {
 
 /// Why the facts of a collector are not the node's; nothing where it runs again anyway.
 fn why(node: &Node, collector: &Collector, Scope { prefix, mark, .. }: &Scope) -> Option<String> {
-    let annotation = |key: String| node.metadata.annotations.as_ref()?.get(&key).map(String::as_str);
-    let done = node.metadata.labels.as_ref()?.get(&prefix.done(collector.name))?;
+    let done = node.label(&prefix.done(collector.name))?;
     if !mark.is_done(done, collector.revision) {
         return None;
     }
-    let told = annotation(prefix.boot_id(collector.name));
-    let now = node.status.as_ref().and_then(|status| status.node_info.as_ref());
-    let now = now.and_then(|info| BootId::parse(&info.boot_id));
-    if let (Some(told), Some(now)) = (told, now)
-        && told != now.as_str()
-    {
-        return Some("another boot".to_owned());
-    }
-    collector.facts.iter().find_map(|fact| {
-        let told = annotation(prefix.fact(collector.name, fact.name))?;
-        let (what, now) = counterpart(node, fact)?;
-        (told != now).then(|| format!("{what} was `{told}` and is `{now}`"))
-    })
-}
-
-/// What Kubernetes itself says in the place of a fact.
-fn counterpart<'a>(node: &'a Node, fact: &Fact) -> Option<(&'static str, &'a str)> {
-    let (what, now) = match fact.also_in? {
-        NodeField::KernelVersion => {
-            ("the kernel", node.status.as_ref()?.node_info.as_ref()?.kernel_version.as_str())
-        }
-        NodeField::ProviderId(cloud) => {
-            let id = node.spec.as_ref()?.provider_id.as_deref()?;
-            let path = id.strip_prefix(cloud)?.strip_prefix("://")?;
-            ("the machine", path.rsplit('/').next()?)
-        }
-        _ => return None,
-    };
-    (!now.is_empty()).then_some((what, now))
+    age::why(node, collector.name, Some(collector), prefix)
 }
 
 #[cfg(test)]

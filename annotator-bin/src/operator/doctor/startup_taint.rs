@@ -1,10 +1,7 @@
 //! Whether the startup taint goes with the last done label, and from which nodes it does not go.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::admissionregistration::v1alpha1::MutatingAdmissionPolicyBindingSpec;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use node_annotator_deploy::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use node_annotator_deploy::policy::{self, Scope};
@@ -12,6 +9,7 @@ use node_annotator_deploy::policy::{self, Scope};
 use super::check::{Conclusion, Outcome};
 use super::policy::VERSION;
 use super::{Settings, server};
+use crate::operator::fleet::node::Node;
 use crate::operator::startup_taint::{Gate, gate};
 use crate::trouble::Trouble;
 
@@ -96,13 +94,11 @@ pub(super) fn conclude_nodes(nodes: &[Node], scope: &Scope) -> Conclusion {
     let Some(taint) = &scope.startup_taint else {
         return Conclusion::pass("there is no startup taint in this installation");
     };
-    let none = BTreeMap::new();
     let (mut left_behind, mut given_up, mut opted_out, mut pending) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for node in nodes {
-        let labels = node.metadata.labels.as_ref().unwrap_or(&none);
-        let taints = node.spec.iter().filter_map(|spec| spec.taints.as_ref()).flatten();
-        let name = node.metadata.name.as_deref().unwrap_or_default();
-        match gate(labels, taints.map(|taint| taint.key.as_str()), scope) {
+        let taints = node.spec.taints.iter().flatten();
+        let name = node.name();
+        match gate(node.labels(), taints.map(|taint| taint.key.as_str()), scope) {
             Gate::Open => {}
             Gate::Pending(_) => pending += 1,
             Gate::LeftBehind => left_behind.push(name),

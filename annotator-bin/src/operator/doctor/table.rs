@@ -16,12 +16,13 @@ use serde::de::DeserializeOwned;
 
 use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
-use super::lists::list;
 use super::requests::{DENIALS, Denial};
 use super::{
     account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
     staleness, startup_taint,
 };
+use crate::operator::fleet::pods::{self, FAILED_CREATE};
+use crate::operator::lists::{Form, Query, Reader, list};
 use crate::trouble::Trouble;
 
 /// A check.
@@ -157,8 +158,13 @@ async fn progress(all: &Evidence, one: &OurNamespace) -> Outcome {
     let namespace = &one.account.namespace;
     let sets = all.daemon_sets.as_ref().map_err(Clone::clone)?;
     let ours = sets.iter().filter(|set| set.metadata.namespace.as_ref() == Some(namespace));
-    let pods = list::<Pod>(&all.administrator, Some(namespace)).await?;
-    let events = list::<Event>(&all.administrator, Some(namespace)).await?;
+    let reader = Reader::new(all.administrator.clone(), None);
+    let query = Query { namespace: Some(namespace), ..Query::default() };
+    let (mut pods, mut events) = (Vec::new(), Vec::new());
+    reader.visit::<Pod, pods::Pod>(query, Form::Whole, |pod| pods.push(pod)).await?;
+    let fields = format!("reason={FAILED_CREATE}");
+    let refusals = Query { fields: Some(&fields), ..query };
+    reader.visit::<Event, pods::Event>(refusals, Form::Whole, |event| events.push(event)).await?;
     Ok(progress::conclude(&ours.collect::<Vec<_>>(), &pods, &events, namespace, &all.settings))
 }
 

@@ -29,7 +29,9 @@ fn section(command: &mut Command, name: &str, text: &mut String) {
 pub(super) fn exit_codes() -> String {
     let commands: Vec<_> = exit::meanings().collect();
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let names = commands.iter().map(|(name, _)| format!("`{name}`"));
+    let names = commands
+        .iter()
+        .map(|(names, _)| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
     let mut text = "\n".to_owned() + &row(std::iter::once("code".to_owned()).chain(names).collect());
     text += "|";
     text += &"---|".repeat(commands.len() + 1);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec};
 
 /// The requirements of each term of the required node affinity; one term is enough.
-pub(super) fn terms(pod: &PodSpec) -> impl Iterator<Item = &[NodeSelectorRequirement]> {
+pub(crate) fn terms(pod: &PodSpec) -> impl Iterator<Item = &[NodeSelectorRequirement]> {
     let affinity = pod.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required =
         affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
@@ -14,7 +14,7 @@ pub(super) fn terms(pod: &PodSpec) -> impl Iterator<Item = &[NodeSelectorRequire
 }
 
 /// What a node selector wants, as an affinity would say it.
-pub(super) fn of_selector(pod: &PodSpec) -> impl Iterator<Item = NodeSelectorRequirement> {
+pub(crate) fn of_selector(pod: &PodSpec) -> impl Iterator<Item = NodeSelectorRequirement> {
     pod.node_selector.iter().flatten().map(|(key, value)| NodeSelectorRequirement {
         key: key.clone(),
         operator: "In".to_owned(),
@@ -34,7 +34,7 @@ struct Values<'a> {
 
 /// Whether one node can have labels that fulfil all of them. Numbers are not compared: `Gt` and `Lt` want the
 /// label, and no more.
-pub(super) fn can_all_hold<'a>(requirements: impl IntoIterator<Item = &'a NodeSelectorRequirement>) -> bool {
+pub(crate) fn can_all_hold<'a>(requirements: impl IntoIterator<Item = &'a NodeSelectorRequirement>) -> bool {
     let mut labels: BTreeMap<&str, Values> = BTreeMap::new();
     for NodeSelectorRequirement { key, operator, values } in requirements {
         let label = labels.entry(key).or_default();

@@ -1,0 +1,178 @@
+//! Lists of objects, read page by page.
+
+use std::time::Duration;
+
+use http::Request as HttpRequest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::api::ListParams;
+use kube::core::Request;
+use kube::{Client, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::cluster::ClusterError;
+use crate::trouble::Trouble;
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
+
+/// A list that has more pages has no end: Kubernetes is not made for so many objects of these kinds.
+const MAX_PAGES: usize = 400;
+
+/// Some of all objects, and how to ask for more.
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    metadata: ListMeta,
+    /// An empty list may say null.
+    items: Option<Vec<T>>,
+}
+
+/// How much of each object is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All of it.
+    Whole,
+    /// Its metadata.
+    Metadata,
+}
+
+/// Which objects of a kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Query<'a> {
+    /// The namespace; all of them where none is named.
+    pub(crate) namespace: Option<&'a str>,
+    /// A selector of labels.
+    pub(crate) labels: Option<&'a str>,
+    /// A selector of fields.
+    pub(crate) fields: Option<&'a str>,
+}
+
+/// Makes the requests of a command that reads.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    client: Client,
+    /// How long each answer may take as a whole.
+    timeout: Option<Duration>,
+}
+
+impl Reader {
+    /// With a client for lists.
+    pub(crate) fn new(client: Client, timeout: Option<Duration>) -> Self {
+        Self { client, timeout }
+    }
+
+    /// The client that makes the requests.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request, and reads the whole answer.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: Result<HttpRequest<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<T, ClusterError> {
+        let request = request.map_err(|error| ClusterError::from(&kube::Error::BuildRequest(error)))?;
+        let answer = self.client.request(request);
+        let answer = match self.timeout {
+            None => answer.await,
+            Some(time) => timeout(time, answer).await.map_err(|_| ClusterError::silent_for(time))?,
+        };
+        answer.map_err(|error| ClusterError::from(&error))
+    }
+
+    /// Hands over each object of a query, page by page, in order of name. Returns the resource
+    /// version of the list, from which a watch goes on.
+    ///
+    /// An object is decoded to what `T` names, and no more of it is kept.
+    pub(crate) async fn visit<K, T>(
+        &self,
+        query: Query<'_>,
+        form: Form,
+        mut take: impl FnMut(T),
+    ) -> Result<String, Trouble>
+    where
+        K: Resource<DynamicType = ()>,
+        T: DeserializeOwned,
+    {
+        let mut parameters = ListParams::default().limit(PAGE);
+        parameters.label_selector = query.labels.map(str::to_owned);
+        parameters.field_selector = query.fields.map(str::to_owned);
+        let path = Request::new(K::url_path(&(), query.namespace));
+        let mut count = 0;
+        for _ in 0..MAX_PAGES {
+            let request = match form {
+                Form::Whole => path.list(&parameters),
+                Form::Metadata => path.list_metadata(&parameters),
+            };
+            let page: Page<T> = self.ask(request).await?;
+            for item in page.items.into_iter().flatten() {
+                count += 1;
+                take(item);
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok(page.metadata.resource_version.unwrap_or_default()),
+            }
+        }
+        Err(Trouble::new(
+            format!("the list of {} does not end: {count} objects were read", K::plural(&())),
+            "is that an API server, or a proxy that answers each request alike?",
+        ))
+    }
+
+    /// All objects of a kind, in one namespace or in all.
+    pub(crate) async fn list<K>(&self, namespace: Option<&str>) -> Result<Vec<K>, Trouble>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        let mut items = Vec::new();
+        let query = Query { namespace, ..Query::default() };
+        self.visit::<K, K>(query, Form::Whole, |item| items.push(item)).await?;
+        Ok(items)
+    }
+}
+
+/// All objects of a kind, in one namespace or in all.
+pub(crate) async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>, Trouble>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    Reader::new(client.clone(), None).list(namespace).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::Response;
+    use k8s_openapi::api::apps::v1::DaemonSet;
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A server that answers every list so.
+    fn answering(page: &'static str) -> Client {
+        let service = service_fn(move |_: HttpRequest<Body>| async move {
+            Ok::<_, Infallible>(Response::new(Body::from(page.as_bytes().to_vec())))
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_list_without_an_end_ends() {
+        let one = answering(r#"{"metadata": {}, "items": [{"metadata": {"name": "one"}}]}"#);
+        assert_eq!(list::<DaemonSet>(&one, None).await.unwrap().len(), 1);
+        let more =
+            answering(r#"{"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "one"}}]}"#);
+        let trouble = list::<DaemonSet>(&more, None).await.unwrap_err();
+        assert!(trouble.what.contains("daemonsets does not end: 400 objects"), "{trouble:?}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_may_say_null() {
+        let none = answering(r#"{"metadata": {}, "items": null}"#);
+        assert!(list::<DaemonSet>(&none, None).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,118 @@
+//! Tables for people and for programs: `-o table|wide|csv|name`, and JSON or YAML of the same data.
+
+use std::io::{self, IsTerminal as _};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table as Drawing};
+use serde::Serialize;
+
+/// The schema of all JSON and YAML that commands for a fleet print. A field is added without a new version;
+/// nothing that is there changes its meaning.
+const SCHEMA: &str = "node-annotator/v1";
+
+/// The narrowest table that is drawn: a terminal may say that it has no width.
+const MIN_WIDTH: u16 = 40;
+
+/// The shape of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// A table; on a terminal as wide as that
+    Table,
+    /// A table with all columns and whole texts
+    Wide,
+    /// JSON, for programs
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// Comma-separated values, a row for each node
+    Csv,
+    /// Names of nodes, as kubectl takes them
+    Name,
+}
+
+/// What a command has to show.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// The names of the columns, and whether one is shown in wide tables alone.
+    pub(crate) columns: Vec<(String, bool)>,
+    /// A text for each column.
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Without rows.
+    pub(crate) fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { columns: columns.into_iter().map(|name| (name.to_owned(), false)).collect(), rows: Vec::new() }
+    }
+
+    /// For people. Within a width, long texts go on below.
+    pub(crate) fn text(&self, is_wide: bool, width: Option<u16>) -> String {
+        let shown: Vec<_> = self.columns.iter().map(|(_, only_wide)| is_wide || !only_wide).collect();
+        let pick = |row: &[String]| -> Vec<String> {
+            row.iter().zip(&shown).filter(|(_, shown)| **shown).map(|(text, _)| text.clone()).collect()
+        };
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| name.to_uppercase()).collect();
+        let mut drawing = Drawing::new();
+        drawing.load_style(NOTHING).set_header(pick(&names));
+        match width {
+            Some(width) => {
+                let width = width.max(MIN_WIDTH);
+                drawing.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            }
+            None => drop(drawing.set_content_arrangement(ContentArrangement::Disabled)),
+        }
+        for row in &self.rows {
+            drawing.add_row(pick(row));
+        }
+        for column in drawing.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let lines: Vec<_> = drawing.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines.join("\n") + "\n"
+    }
+
+    /// For spreadsheets, with all columns.
+    pub(crate) fn csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.columns.iter().map(|(name, _)| name))?;
+        for row in &self.rows {
+            writer.write_record(row)?;
+        }
+        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        String::from_utf8(bytes).context("a table is text")
+    }
+}
+
+/// As wide as the terminal that reads it; nothing where none does.
+pub(crate) fn width() -> Option<u16> {
+    let is_terminal = io::stdout().is_terminal();
+    let of_terminal = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
+    // As other programs have it for a terminal that does not tell.
+    let told = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
+    is_terminal.then(|| of_terminal().or_else(told)).flatten()
+}
+
+/// As JSON or YAML, with what it is and by which schema.
+pub(crate) fn document(kind: &str, data: &impl Serialize, is_yaml: bool) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document<'a, T> {
+        api_version: &'a str,
+        kind: &'a str,
+        #[serde(flatten)]
+        data: &'a T,
+    }
+    let document = Document { api_version: SCHEMA, kind, data };
+    Ok(if is_yaml {
+        serde_saphyr::to_string(&document).context("cannot be shown as YAML")?
+    } else {
+        serde_json::to_string_pretty(&document).context("cannot be shown as JSON")? + "\n"
+    })
+}
+
+/// Names of nodes as kubectl prints and takes them.
+pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().fold(String::new(), |text, name| text + "node/" + name + "\n")
+}

@@ -21,6 +21,8 @@ pub(crate) enum Program {
     Generate,
     /// What links the test harness too.
     Cluster,
+    /// What links none of ours, and runs the binary beside other programs.
+    Compare,
 }
 
 impl Program {
@@ -33,6 +35,7 @@ impl Program {
         let binary = match self {
             Self::Generate => "xtask-generate",
             Self::Cluster => "xtask-cluster",
+            Self::Compare => "xtask-compare",
         };
         let mut cargo = xtask_workspace::cargo_here();
         cargo.args(["run", "--bin", binary, "--manifest-path"]);

@@ -35,6 +35,9 @@ enum Task {
     /// Measure a run, a fleet, a re-run; a table beside a floor
     #[command(disable_help_flag = true)]
     Bench(Forwarded),
+    /// Hold the facts of this machine against lscpu, lsblk, lspci, facter and other programs
+    #[command(disable_help_flag = true)]
+    Compare(Forwarded),
     /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
     #[command(disable_help_flag = true)]
     Demo(Forwarded),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Try(options) => try_collector::run(&options),
         Task::NewCollector(options) => new_collector::run(&options),
         Task::Bench(forwarded) => forwarded.to(Program::Cluster, "bench"),
+        Task::Compare(forwarded) => forwarded.to(Program::Compare, "compare"),
         Task::Demo(forwarded) => forwarded.to(Program::Cluster, "demo"),
         Task::PinKubernetes(forwarded) => forwarded.to(Program::Cluster, "pin-kubernetes"),
         Task::GenDocs(forwarded) => forwarded.to(Program::Generate, "gen-docs"),

@@ -21,7 +21,7 @@ pub(crate) async fn a_pod_sees_what_the_machine_has(world: &mut World) -> Result
         collector.privilege_class() == PrivilegeClass::Restricted && !collector.needs.iter().any(asks)
     });
     let names: Vec<_> = local.map(|collector| collector.name).collect();
-    ensure!(names.len() > 20, "only {names:?}");
+    ensure!(names.len() > 15, "only {names:?}");
     world.lingering_pod(&Settings::new(Selection::parse(&names.join(","), &registry)?)).await?;
     let (in_pod, on_machine) = (facts(world).await?, printed_by_the_binary(world, &names).await?);
     println!("  {} collectors, {} annotations", names.len(), in_pod.len());

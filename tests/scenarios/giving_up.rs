@@ -16,7 +16,7 @@ use node_annotator_tests::{Cluster, Options, wait};
 
 use crate::support::{
     COLLECTORS, NAMESPACE, add_settled, annotations, droplet, exit_codes, install, key, labels, node_of,
-    ours, settings, starts, wait_for_label, wait_until_gone,
+    ours, saved, settings, starts, wait_for_label, wait_until_gone,
 };
 
 const ANCHOR_IP: &str = "digital-ocean-anchor-ip";
@@ -72,7 +72,7 @@ async fn what_is_given_up_is_marked_and_comes_again_when_the_operator_or_a_gener
     assert!(!labels(&given_up).contains_key(&key(ANCHOR_IP)), "it is not done");
     let error = "the metadata service of DigitalOcean answered with status 500";
     assert_eq!(annotations(&given_up)[&key(ANCHOR_IP_ERROR)], error);
-    assert_eq!(labels(&given_up)[&key("kernel")], "saved");
+    assert_eq!(labels(&given_up)[&key("kernel")], saved("kernel"));
     wait_until_gone(&cluster, &sets).await?;
     let events = cluster.events().all();
     assert_eq!((starts(&events), exit_codes(&events)), (1, vec![3]), "{events:#?}");

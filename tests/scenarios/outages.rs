@@ -3,7 +3,7 @@
 use anyhow::Result;
 use node_annotator_tests::{Cluster, NodeSpec, Options};
 
-use crate::support::{Run, add_settled, key, labels, node_of, ours, run};
+use crate::support::{Run, add_settled, key, labels, node_of, ours, run, saved};
 
 /// What the binary logs while it cannot reach the API server.
 const TRYING_AGAIN: &str = "trying again";
@@ -25,7 +25,7 @@ async fn an_api_server_that_comes_back_in_time_is_waited_for() -> Result<()> {
 
     let ended = waiting.ended().await?;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], "saved");
+    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], saved("kernel"));
     Ok(())
 }
 
@@ -41,7 +41,11 @@ async fn an_api_server_that_stays_down_ends_the_run_at_its_deadline_and_loses_no
     let message = ended.report["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("cannot reach the API server"), "{message}");
     assert!(ended.report["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
-    assert!(ended.report["patch"]["metadata"]["labels"][key("kernel")] == "saved", "{}", ended.report);
+    assert!(
+        ended.report["patch"]["metadata"]["labels"][key("kernel")] == saved("kernel"),
+        "{}",
+        ended.report
+    );
 
     cluster.start_api_server().await?;
     assert_eq!(ours(&cluster.node("n1").await?), ours(&before));
@@ -59,7 +63,7 @@ async fn a_run_killed_before_it_writes_leaves_nothing_and_the_next_one_finishes(
     assert!(ours(&cluster.node("n1").await?).is_empty());
 
     assert_eq!(run(&cluster, &node, &[]).await?.code, Some(0));
-    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], "saved");
+    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], saved("kernel"));
     Ok(())
 }
 
@@ -70,7 +74,7 @@ async fn a_run_killed_right_after_it_wrote_has_lost_nothing() -> Result<()> {
     killed.wait_for_log("the Node is written").await?;
     killed.kill().await?;
     let before = cluster.node("n1").await?;
-    assert_eq!(labels(&before)[&key("kernel")], "saved");
+    assert_eq!(labels(&before)[&key("kernel")], saved("kernel"));
 
     assert_eq!(run(&cluster, &node, &[]).await?.code, Some(0));
     let after = cluster.node("n1").await?;

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::support::{
     COLLECTORS, NAMESPACE, annotations, droplet, exit_codes, install, install_all, install_combined, key,
-    labels, node_of, ours, restarts, settings, starts, wait_for_label, wait_until_gone,
+    labels, node_of, ours, restarts, saved, settings, starts, wait_for_label, wait_until_gone,
 };
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn three_nodes_run_three_collectors_once_and_nothing_comes_back() -> Resul
     for node in ["droplet", "intel", "arm"] {
         for collector in COLLECTORS {
             let node = wait_for_label(&cluster, node, &key(collector)).await?;
-            assert_eq!(labels(&node)[&key(collector)], "saved");
+            assert_eq!(labels(&node)[&key(collector)], saved(collector));
         }
     }
     wait_until_gone(&cluster, &daemon_sets).await?;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::core::GroupVersionKind;
 use kube::discovery;
 use node_annotator_collectors as _;
-use node_annotator_core::{Registry, Selection};
+use node_annotator_core::{DoneMark, Registry, Selection};
 use node_annotator_deploy::{Layout, Manifests, Settings};
 use node_annotator_tests::kubelet::events::{Event, What};
 use node_annotator_tests::metadata::{DIGITAL_OCEAN_PATH, MetadataServer};
@@ -28,6 +28,17 @@ pub(crate) const COLLECTORS: [&str; 3] = ["cpu-model", "digital-ocean-anchor-ip"
 /// A key under the default prefix.
 pub(crate) fn key(name: &str) -> String {
     format!("k8s.haim.dev/{name}")
+}
+
+/// What the done label of a collector says, in the revision that it has.
+pub(crate) fn saved(collector: &str) -> String {
+    marked(collector, &DoneMark::Saved)
+}
+
+/// The same with another mark, such as a generation.
+pub(crate) fn marked(collector: &str, mark: &DoneMark) -> String {
+    let registry = Registry::from_inventory().expect("the collectors are in order");
+    mark.label_value(registry.find(collector).expect("the collector is registered").revision)
 }
 
 /// A root file system of the collectors' fixtures.

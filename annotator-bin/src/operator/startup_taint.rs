@@ -75,7 +75,7 @@ mod tests {
             mark: DoneMark::Saved,
             stamp_day: false,
             startup_taint: Some(StartupTaint { key: KEY.to_owned(), on_failure }),
-            collectors: ["cpu-model", "kernel"].map(|name| registry.find(name).unwrap()).to_vec(),
+            collectors: ["cpu-model", "virt"].map(|name| registry.find(name).unwrap()).to_vec(),
         }
     }
 
@@ -96,11 +96,11 @@ mod tests {
         let keep = |labels: &[&str]| of(labels, KEY, OnFailure::Keep);
         assert!(matches!(of(&[], "example.com/else", OnFailure::Keep), Gate::Open));
         assert!(matches!(keep(&[]), Gate::Pending(_)));
-        assert_eq!(names(keep(&["kernel"])), ["cpu-model"]);
-        assert!(matches!(keep(&["kernel", "opt-out"]), Gate::OptedOut(_)));
-        assert!(matches!(keep(&["kernel", "cpu-model"]), Gate::LeftBehind));
-        assert!(matches!(keep(&["kernel", "cpu-model", "opt-out"]), Gate::LeftBehind));
-        let failed = ["kernel", "cpu-model.failed"];
+        assert_eq!(names(keep(&["virt"])), ["cpu-model"]);
+        assert!(matches!(keep(&["virt", "opt-out"]), Gate::OptedOut(_)));
+        assert!(matches!(keep(&["virt", "cpu-model"]), Gate::LeftBehind));
+        assert!(matches!(keep(&["virt", "cpu-model", "opt-out"]), Gate::LeftBehind));
+        let failed = ["virt", "cpu-model.failed"];
         assert!(matches!(keep(&failed), Gate::GivenUp(_)));
         assert_eq!(names(keep(&failed)), ["cpu-model"]);
         assert!(matches!(of(&failed, KEY, OnFailure::Remove), Gate::LeftBehind));

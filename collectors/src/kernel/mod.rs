@@ -2,7 +2,8 @@
 
 mod build;
 mod cmdline;
-mod release;
+mod features;
+mod lockdown;
 mod taints;
 
 use node_annotator_core::context::{HostError, Uname};
@@ -11,9 +12,8 @@ use node_annotator_core::{
     Topic, register,
 };
 
-use release::Release;
-
 use crate::source;
+use crate::source::release::{self, Release};
 
 const FULL: Fact = Fact::primary("release, as `uname -r` prints it", "6.8.0-45-generic", Stability::PerBoot)
     .kind(Kind::Version)
@@ -75,29 +75,80 @@ const BTF: Fact = Fact::named(
 )
 .kind(Kind::Flag);
 
+const FEATURES: Fact = Fact::named(
+    "features",
+    "what is there for containers and their runtimes, of a list: `bpf`, `cfs-bandwidth`, `checkpoint-restore`, `io-uring` (seen \
+     from 6.6 on), `psi`, `sched-ext`, `time-namespaces`, `unprivileged-bpf`, `user-namespaces`, and of the character devices \
+     `fuse`, `kvm`, `nitro_enclaves`, `sgx_enclave`, `tun`, `userfaultfd`, `vfio`, `vhost-net`, `vhost-vsock`, `vsock` those \
+     whose driver is loaded",
+    "bpf,cfs-bandwidth,checkpoint-restore,fuse,psi,time-namespaces,tun,user-namespaces,userfaultfd,vsock",
+    Stability::Dynamic,
+)
+.kind(Kind::List);
+const FIPS: Fact = Fact::named(
+    "fips",
+    "whether the kernel's cryptography is in FIPS mode: `true` or `false`",
+    "true",
+    Stability::PerBoot,
+)
+.kind(Kind::Flag);
+const LOCKDOWN: Fact = Fact::named(
+    "lockdown",
+    "the least lockdown that is in force: `integrity` or `confidentiality` by the command line, `none` where hibernation is \
+     allowed, which each lockdown forbids; not there where neither tells",
+    "integrity",
+    Stability::Dynamic,
+);
+
 /// The collector.
 pub static KERNEL: Collector = Collector::new(
     "kernel",
     Topic::Kernel,
     "Release, build and state of the running kernel",
-    &[FULL, MAJOR, MINOR, PATCH, FLAVOR, BUILD, PREEMPTION, TAINTS, CMDLINE, CLOCKSOURCE, BTF],
+    &[
+        FULL,
+        MAJOR,
+        MINOR,
+        PATCH,
+        FLAVOR,
+        BUILD,
+        PREEMPTION,
+        TAINTS,
+        CMDLINE,
+        CLOCKSOURCE,
+        BTF,
+        FEATURES,
+        FIPS,
+        LOCKDOWN,
+    ],
     Collect::Blocking(collect),
 )
+.revision(2)
 .reads(&[
-    RELEASE_PATH,
+    release::PATH,
     VERSION_PATH,
     TAINTED_PATH,
     source::cmdline::PATH,
     CLOCKSOURCE_PATH,
     BTF_PATH,
     SYSFS_PATH,
+    features::UNPRIVILEGED_BPF_PATH,
+    features::IO_URING_PATH,
+    features::PRESSURE_PATH,
+    features::NAMESPACES_PATH,
+    features::CFS_BANDWIDTH_PATH,
+    features::CHECKPOINT_RESTORE_PATH,
+    features::SCHED_EXT_PATH,
+    features::MISC_PATH,
+    FIPS_PATH,
+    lockdown::HIBERNATION_PATH,
 ]);
 
 register!(KERNEL);
 
-const RELEASE_PATH: &str = "/proc/sys/kernel/osrelease";
 const VERSION_PATH: &str = "/proc/sys/kernel/version";
 const TAINTED_PATH: &str = "/proc/sys/kernel/tainted";
+const FIPS_PATH: &str = "/proc/sys/crypto/fips_enabled";
 const CLOCKSOURCE_PATH: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
@@ -106,15 +157,16 @@ const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 const SYSFS_PATH: &str = "/sys/kernel";
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
-    let text = cx.host.line(RELEASE_PATH);
+    let text = cx.host.line(release::PATH);
     let told = |read: Result<Option<String>, HostError>, part: fn(Uname) -> String| match read {
         Ok(Some(line)) => Ok(Some(line)),
         // Some sandboxes, and hardened images, have no `/proc/sys/kernel`; the system call is always there.
         read => cx.host.uname().map_or(read, |uname| Ok(Some(part(uname)))),
     };
-    let text = told(text, |uname| uname.release)?.ok_or_else(|| HostError::absent(RELEASE_PATH))?;
+    let text = told(text, |uname| uname.release)?.ok_or_else(|| HostError::absent(release::PATH))?;
     let Some(release) = Release::parse(&text) else {
-        return Err(CollectError::new(format!("`{RELEASE_PATH}` holds no kernel release")).malformed());
+        let path = release::PATH;
+        return Err(CollectError::new(format!("`{path}` holds no kernel release")).malformed());
     };
     let build = told(cx.host.line(VERSION_PATH), |uname| uname.version);
     let preemption = build.clone().map(|build| build.as_deref().map(build::preemption));
@@ -132,9 +184,20 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
         .with_read(&CMDLINE, cmdline)
         .with_read(&CLOCKSOURCE, cx.host.line(CLOCKSOURCE_PATH))
         .with_read(&BTF, btf(&cx.host))
+        .with_read(&FEATURES, features::features(&cx.host))
+        .with_read(&FIPS, fips(&cx.host))
+        .with_read(&LOCKDOWN, lockdown::lockdown(&cx.host))
         .into())
 }
 
 fn btf(host: &HostRoot) -> Result<Option<bool>, HostError> {
     if host.exists(SYSFS_PATH)? { host.exists(BTF_PATH).map(Some) } else { Ok(None) }
+}
+
+/// A kernel that was built without FIPS mode has no such file; neither has a host without `/proc/sys`.
+fn fips(host: &HostRoot) -> Result<Option<bool>, HostError> {
+    match host.number(FIPS_PATH)? {
+        Some(enabled) => Ok(Some(enabled == 1)),
+        None => Ok(host.exists(release::PATH)?.then_some(false)),
+    }
 }

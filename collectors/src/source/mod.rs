@@ -16,5 +16,6 @@ pub(crate) mod metadata;
 pub(crate) mod numa;
 pub(crate) mod os_release;
 pub(crate) mod pci;
+pub(crate) mod release;
 pub(crate) mod size;
 pub(crate) mod virtio;

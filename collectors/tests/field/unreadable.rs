@@ -151,13 +151,17 @@ async fn each_file_of_a_kernel_takes_its_own_facts_away() {
     let whole = facts(collector, Root::of_fixture("amd-epyc").host()).await;
     let names: BTreeSet<_> = whole.iter().filter_map(|(name, _)| name).collect();
     for (path, lost) in [
-        ("/proc/cmdline", &["cmdline"][..]),
+        ("/proc/cmdline", &["cmdline", "lockdown"][..]),
+        ("/proc/misc", &["features"]),
+        ("/proc/self/ns", &["features"]),
+        ("/proc/sys/crypto", &["fips"]),
+        ("/sys/power", &["lockdown"]),
         ("/proc/sys/kernel/tainted", &["taints"]),
         ("/proc/sys/kernel/version", &["build", "preemption"]),
         ("/sys/devices/system/clocksource", &["clocksource"]),
         ("/sys/kernel/btf", &["btf"]),
         ("/sys/kernel", &["btf"]),
-        ("/sys", &["btf", "clocksource"]),
+        ("/sys", &["btf", "clocksource", "lockdown"]),
     ] {
         let root = Root::of_fixture("amd-epyc");
         spoil(&root, path, Fault::NotVisible);

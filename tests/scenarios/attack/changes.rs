@@ -8,7 +8,7 @@ use super::refusals::{
     OWNERSHIP, SPEC, TOO_SOON,
 };
 use super::stage::{POD, POD_BUSY, POD_GIVEN_UP, POD_OPTED_OUT};
-use crate::support::key;
+use crate::support::{key, saved};
 
 pub(super) fn cases() -> Vec<Case> {
     [changes(), as_a_run_writes(), given_up(), of_those_who_apply(), removals()].concat()
@@ -26,7 +26,7 @@ pub(super) fn annotation(name: &str, value: &str) -> Value {
 pub(super) fn own() -> Value {
     json!({"metadata": {
         "annotations": {key("kernel"): "x".repeat(1024), key("cpu-model.error"): "x".repeat(512)},
-        "labels": {key("kernel"): "saved"},
+        "labels": {key("kernel"): saved("kernel")},
     }})
 }
 
@@ -160,7 +160,7 @@ fn as_a_run_writes() -> Vec<Case> {
         ("one more error", "busy", &error),
         refused(TOO_SOON),
     ));
-    let same = label(&key("kernel"), "saved");
+    let same = label(&key("kernel"), &saved("kernel"));
     let unchanged = Expected::Done(|before, after| before == after);
     cases.extend(in_types(&PatchType::PATCHES, POD_BUSY, ("the same again", "busy", &same), unchanged));
     cases
@@ -170,13 +170,14 @@ fn as_a_run_writes() -> Vec<Case> {
 fn given_up() -> Vec<Case> {
     let refused = |says| Expected::Refused(422, says);
     let giving_up = json!({"metadata": {
-        "labels": {key("kernel.failed"): "saved"}, "annotations": {key("kernel.error"): "no luck"},
+        "labels": {key("kernel.failed"): saved("kernel")}, "annotations": {key("kernel.error"): "no luck"},
     }});
-    let gave_up = |_: &Value, after: &Value| after["metadata"]["labels"][key("kernel.failed")] == "saved";
-    let done = json!({"metadata": {"labels": {key("kernel"): "saved", key("kernel.failed"): null}}});
+    let gave_up =
+        |_: &Value, after: &Value| after["metadata"]["labels"][key("kernel.failed")] == saved("kernel");
+    let done = json!({"metadata": {"labels": {key("kernel"): saved("kernel"), key("kernel.failed"): null}}});
     let is_done = |_: &Value, after: &Value| {
         let labels = &after["metadata"]["labels"];
-        labels[key("kernel")] == "saved" && labels[key("kernel.failed")].is_null()
+        labels[key("kernel")] == saved("kernel") && labels[key("kernel.failed")].is_null()
     };
     let away = json!({"metadata": {"labels": {key("kernel.failed"): null}}});
     let with_another =
@@ -188,7 +189,7 @@ fn given_up() -> Vec<Case> {
             "giving up a moment after a write",
             POD_BUSY,
             "busy",
-            label(&key("kernel.failed"), "saved"),
+            label(&key("kernel.failed"), &saved("kernel")),
             refused(TOO_SOON),
         ),
         ("what is done after it was given up", POD_GIVEN_UP, "given-up", done, Expected::Done(is_done)),

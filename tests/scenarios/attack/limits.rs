@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Case, Expected, PatchType};
 use super::stage::{INVENTORY, POD, PROVIDER_ID};
-use crate::support::key;
+use crate::support::{key, saved};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |what: &str, node, kind, body, expected| Case {
@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a fact that is not true, and a collector that never ran",
             "n1",
             PatchType::Merge,
-            json!({"metadata": {"annotations": {key("kernel"): "0"}, "labels": {key("kernel"): "saved"}}}),
+            json!({"metadata": {"annotations": {key("kernel"): "0"}, "labels": {key("kernel"): saved("kernel")}}}),
             Expected::Done(|_, after| after["metadata"]["annotations"][key("kernel")] == "0"),
         ),
     ]

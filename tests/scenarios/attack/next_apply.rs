@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::attempt::{Attempt, PatchType};
 use super::managed_fields::{entry, more, with_entries};
 use super::stage::{INVENTORY, POD, Stage};
-use crate::support::key;
+use crate::support::{key, saved};
 
 /// What an operator did to the node, by hand.
 fn quarantine() -> Value {
@@ -70,7 +70,7 @@ fn forgeries(n1: &Value) -> Vec<(&'static str, Attempt)> {
     let alone = |list: &[Value]| {
         Attempt::patch(PatchType::Merge, "n1", &json!({"metadata": {"managedFields": list}}))
     };
-    let same = json!({"metadata": {"labels": {"example.com/pool": "gold", key("kernel"): "saved"}}});
+    let same = json!({"metadata": {"labels": {"example.com/pool": "gold", key("kernel"): saved("kernel")}}});
     vec![
         ("taints and labels of others, claimed for who applies next", alone(&[claims.clone()])),
         ("the same with something of ours", patch(&[claims])),

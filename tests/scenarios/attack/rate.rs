@@ -11,7 +11,7 @@ use super::attempt::{Answer, Attempt, MANAGER, PatchType};
 use super::changes::annotation;
 use super::refusals::{CLAIMS_KEPT, MANAGED_FIELDS, TOO_SOON};
 use super::stage::{POD, Stage};
-use crate::support::key;
+use crate::support::{key, saved};
 
 /// Times are noted in whole seconds: two of them are between one and three.
 const LONGEST: Duration = Duration::from_secs(4);
@@ -40,7 +40,7 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
     // What is unknown stays beside its done label, in nobody's way, and is itself an error like any other
     // while it changes.
     for name in ["kernel", "cpu-model"] {
-        allowed(&stage, &json!({"metadata": {"labels": {key(name): "saved"}}})).await?;
+        allowed(&stage, &json!({"metadata": {"labels": {key(name): saved(name)}}})).await?;
     }
     let unknown = json!({"metadata": {"annotations": {key("kernel.error"): "4", key("cpu-model.error"): "unknown here: 4"}}});
     send_in_time(&stage, &unknown).await?;
@@ -53,14 +53,14 @@ async fn a_token_changes_its_node_once_in_two_seconds() -> Result<()> {
     // What is done is written at once, as often as somebody takes the label away.
     for _ in 0..3 {
         stage.cluster.label_node("n1", &key("kernel"), None).await?;
-        allowed(&stage, &json!({"metadata": {"labels": {key("kernel"): "saved"}}})).await?;
+        allowed(&stage, &json!({"metadata": {"labels": {key("kernel"): saved("kernel")}}})).await?;
     }
     // A token can take a failed label away again, where the collector is done: so it does not come as it
     // comes.
     let failed = |value: Value| json!({"metadata": {"labels": {key("kernel.failed"): value}}});
-    send_in_time(&stage, &failed(json!("saved"))).await?;
+    send_in_time(&stage, &failed(json!(saved("kernel")))).await?;
     allowed(&stage, &failed(Value::Null)).await?;
-    refused(&stage, &failed(json!("saved")), TOO_SOON).await?;
+    refused(&stage, &failed(json!(saved("kernel"))), TOO_SOON).await?;
     the_record_cannot_be_forged(&stage).await?;
     a_stream_is_bounded(&stage).await
 }

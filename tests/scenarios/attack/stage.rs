@@ -16,7 +16,7 @@ use node_annotator_tests::{Cluster, NodeSpec, Options, wait};
 use serde_json::{Value, json};
 
 use super::attempt::{Answer, Attempt, Case, Expected, MANAGER, PatchType};
-use crate::support::{self, COLLECTORS, NAMESPACE, key, node_of, wait_for_label};
+use crate::support::{self, COLLECTORS, NAMESPACE, key, node_of, saved, wait_for_label};
 
 /// The namespace of the collectors that need the host's network.
 pub(super) const PRIVILEGED: &str = "node-annotator-privileged";
@@ -132,8 +132,9 @@ impl Stage {
             support::add_settled(&cluster, machine(name)).await?;
         }
         support::add_settled(&cluster, machine("opted-out").label(&key("opt-out"), "yes")).await?;
-        let given_up = COLLECTORS.into_iter().map(|collector| key(&format!("{collector}.failed")));
-        let given_up = given_up.fold(machine("given-up"), |node, label| node.label(&label, "saved"));
+        let given_up = COLLECTORS.into_iter().fold(machine("given-up"), |node, collector| {
+            node.label(&key(&format!("{collector}.failed")), &saved(collector))
+        });
         support::add_settled(&cluster, given_up).await?;
         let mut stage = Self::with(cluster, BTreeMap::new());
         stage.settle().await?;

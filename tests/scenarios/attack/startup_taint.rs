@@ -20,7 +20,7 @@ use super::refusals::{CLAIMS, MANAGED_FIELDS, OWN_NODE, SPEC};
 use super::stage::{INVENTORY, Stage, add_pod, client};
 use super::try_all;
 use crate::startup_taint::{OTHER_TAINT, TAINT, tainting};
-use crate::support::{COLLECTORS, NAMESPACE, add_settled, key, serves_mutating_policies};
+use crate::support::{COLLECTORS, NAMESPACE, add_settled, key, saved, serves_mutating_policies};
 
 /// Nothing has run on its node.
 const NEW: &str = "a pod of ours on a new node";
@@ -84,7 +84,7 @@ async fn start() -> Result<Option<Stage>> {
         cluster.apply(object).await?;
     }
     let done = |node: NodeSpec, collectors: &[&str]| {
-        collectors.iter().fold(node, |node, collector| node.label(&key(collector), "saved"))
+        collectors.iter().fold(node, |node, collector| node.label(&key(collector), &saved(collector)))
     };
     let mut attackers = BTreeMap::new();
     for (who, name, collectors) in [
@@ -112,7 +112,7 @@ async fn start() -> Result<Option<Stage>> {
 }
 
 fn last() -> Value {
-    label(&key(COLLECTORS[0]), "saved")
+    label(&key(COLLECTORS[0]), &saved(COLLECTORS[0]))
 }
 
 /// The last done label, with something beside it.
@@ -134,7 +134,7 @@ fn keys_of_taints(node: &Value) -> Vec<&str> {
 fn is_freed(before: &Value, after: &Value) -> bool {
     keys_of_taints(before) == [TAINT, OTHER_TAINT]
         && keys_of_taints(after) == [OTHER_TAINT]
-        && after["metadata"]["labels"][key(COLLECTORS[0])] == "saved"
+        && after["metadata"]["labels"][key(COLLECTORS[0])] == saved(COLLECTORS[0])
 }
 
 fn is_tainted_as_before(before: &Value, after: &Value) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::attempt::{Attempt, Case, Expected, PatchType, in_types};
 use super::refusals::{LABELS, LABELS_KEPT, OWNERSHIP};
 use super::stage::POD;
-use crate::support::key;
+use crate::support::{key, saved};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |what: &str, kind, body, expected| Case {
@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "all labels replaced, by a directive",
             PatchType::Strategic,
-            json!({"metadata": {"labels": {"$patch": "replace", key("kernel"): "saved"}}}),
+            json!({"metadata": {"labels": {"$patch": "replace", key("kernel"): saved("kernel")}}}),
             refused(LABELS_KEPT),
         ),
         case(
@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "all labels replaced at once",
             PatchType::Json,
-            json!([{"op": "replace", "path": "/metadata/labels", "value": {key("kernel"): "saved"}}]),
+            json!([{"op": "replace", "path": "/metadata/labels", "value": {key("kernel"): saved("kernel")}}]),
             refused(LABELS_KEPT),
         ),
         case(

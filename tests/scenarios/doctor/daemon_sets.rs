@@ -13,7 +13,7 @@ use node_annotator_tests::{NodeSpec, wait};
 use serde_json::json;
 
 use super::{doctor_as, restore, start, wait_for, wait_for_finding};
-use crate::support::{NAMESPACE, install, key, node_of};
+use crate::support::{NAMESPACE, install, key, marked, node_of};
 
 #[tokio::test]
 async fn daemon_sets_that_claim_one_label_are_seen() -> Result<()> {
@@ -88,8 +88,9 @@ async fn daemon_sets_that_the_policy_does_not_cover_are_seen() -> Result<()> {
     restore(&cluster, &other, "DaemonSet").await?;
     let seen = wait_for(&cluster, &[("policy-covers", "FAIL")]).await?;
     let finding = &seen.check("policy-covers").finding;
-    let named = "`node-annotator/node-annotator-kernel` (label `k8s.haim.dev/kernel=2`)";
-    assert!(finding.contains(named), "{finding}");
+    let value = marked("kernel", &other.mark);
+    let named = format!("`node-annotator/node-annotator-kernel` (label `k8s.haim.dev/kernel={value}`)");
+    assert!(finding.contains(&named), "{finding}");
     let command =
         "node-annotator manifests --collectors cpu-model,kernel --generation 2 | kubectl apply -f -";
     assert!(seen.hint("policy-covers").contains(command), "{}", seen.hint("policy-covers"));

@@ -8,7 +8,7 @@ use node_annotator_tests::{Cluster, Options};
 
 use super::kubectl::Kubectl;
 use super::{combined, daemon_sets, of_generation, wait_for_value};
-use crate::support::{install, key, labels, node_of, settings, starts, wait_until_gone};
+use crate::support::{install, key, labels, marked, node_of, settings, starts, wait_until_gone};
 
 #[tokio::test]
 async fn a_left_over_of_another_generation_is_refused_and_does_not_chase_the_newer_one() -> Result<()> {
@@ -22,20 +22,20 @@ async fn a_left_over_of_another_generation_is_refused_and_does_not_chase_the_new
     assert_eq!(daemon_sets(&cluster).await?, [&kept[0], &first[0]].map(String::as_str));
 
     // The policy lets the newer value alone be written, which makes the left-over run, in vain.
-    wait_for_value(&cluster, "n1", &key("kernel"), "2").await?;
+    wait_for_value(&cluster, "n1", &key("kernel"), &marked("kernel", &second.mark)).await?;
     let is_of_first = |event: &Event| event.pod.starts_with(&format!("{}-", first[0]));
     let tried = |events: &[Event]| {
         let of_first: Vec<_> = events.iter().filter(|event| is_of_first(event)).cloned().collect();
         (starts(&of_first) >= 1).then_some(())
     };
     cluster.events().wait_for("the left-over to run", tried).await?;
-    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], "2");
+    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], marked("kernel", &second.mark));
 
     for command in Manifests::new(&second)?.prune_commands() {
         kubectl.run(command).await?;
     }
     assert_eq!(daemon_sets(&cluster).await?, kept);
     wait_until_gone(&cluster, &kept).await?;
-    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], "2");
+    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], marked("kernel", &second.mark));
     Ok(())
 }

@@ -6,7 +6,7 @@ use node_annotator_deploy::{Manifests, Object, Settings};
 use node_annotator_tests::{Cluster, Options, wait};
 
 use super::{combined, of_generation, wait_for_value};
-use crate::support::{NAMESPACE, add_settled, key, node_of, ours, wait_until_gone};
+use crate::support::{NAMESPACE, add_settled, key, marked, node_of, ours, wait_until_gone};
 
 const NODE: &str = "n1";
 
@@ -16,7 +16,7 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     add_settled(&cluster, node_of(NODE, "intel-xeon")).await?;
     let [first, second] = ["1", "2"].map(|generation| of_generation(generation, combined("kernel")));
     apply(&cluster, &first, |_| true).await?;
-    done(&cluster, &first, "1").await?;
+    done(&cluster, &first).await?;
 
     // New pods under the old policy: an upgrade whose policy comes late, or has not reached every API server.
     let before = ours(&cluster.node(NODE).await?);
@@ -25,7 +25,7 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     wait_for_refusal(&cluster, refused, async || Ok(())).await?;
     ensure!(ours(&cluster.node(NODE).await?) == before, "a refused run has changed the Node");
     apply(&cluster, &second, is_policy).await?;
-    done(&cluster, &second, "2").await?;
+    done(&cluster, &second).await?;
 
     // Old pods under the new policy, on the way back: the pod of the second generation comes late.
     apply(&cluster, &first, is_policy).await?;
@@ -42,7 +42,7 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     unmarked.retain(|name, _| *name != format!("label {label}"));
     ensure!(ours(&cluster.node(NODE).await?) == unmarked, "a refused run has changed the Node");
     apply(&cluster, &first, |_| true).await?;
-    done(&cluster, &first, "1").await
+    done(&cluster, &first).await
 }
 
 async fn apply(cluster: &Cluster, settings: &Settings, chosen: impl Fn(&Object) -> bool) -> Result<()> {
@@ -56,8 +56,8 @@ fn is_policy(object: &Object) -> bool {
     matches!(object, Object::ValidatingAdmissionPolicy(_))
 }
 
-async fn done(cluster: &Cluster, settings: &Settings, value: &str) -> Result<()> {
-    wait_for_value(cluster, NODE, &key("kernel"), value).await?;
+async fn done(cluster: &Cluster, settings: &Settings) -> Result<()> {
+    wait_for_value(cluster, NODE, &key("kernel"), &marked("kernel", &settings.mark)).await?;
     let manifests = Manifests::new(settings)?;
     let sets: Vec<_> = manifests.daemon_sets().filter_map(|set| set.metadata.name.clone()).collect();
     wait_until_gone(cluster, &sets).await?;

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
+use node_annotator_deploy::Settings;
 use node_annotator_tests::kubelet::events::{Event, What};
 use node_annotator_tests::{Cluster, NodeSpec, Options};
 
 use super::{combined, ensure_starts, of_generation, wait_for_value};
-use crate::support::{NAMESPACE, install, key, node_of, starts, wait_for_label, wait_until_gone};
+use crate::support::{
+    NAMESPACE, install, key, marked, node_of, saved, starts, wait_for_label, wait_until_gone,
+};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
@@ -37,11 +40,11 @@ async fn another_generation_runs_every_node_once_more_and_going_back_does_too() 
     let first = of_generation("1", combined("kernel"));
     let second = of_generation("2", combined("kernel"));
     let sets = install(&cluster, &first).await?;
-    wait_for_all(&cluster, "1").await?;
+    wait_for_all(&cluster, &first).await?;
     ensure_starts(&cluster, &sets, &NODES.map(|node| (node, 1))).await?;
 
     let lingering = ["n1", "n2"];
-    for (round, (generation, settings)) in [("2", &second), ("1", &first)].into_iter().enumerate() {
+    for (round, settings) in [&second, &first].into_iter().enumerate() {
         // Pods of the old generation linger on two nodes, as they would if nobody took them away; the third
         // one is done.
         stuck.store(true, Ordering::Relaxed);
@@ -55,7 +58,7 @@ async fn another_generation_runs_every_node_once_more_and_going_back_does_too() 
         let before = cluster.events().all().len();
 
         install(&cluster, settings).await?;
-        wait_for_all(&cluster, generation).await?;
+        wait_for_all(&cluster, settings).await?;
         ensure_starts(&cluster, &sets, &starts_after(round)).await?;
         // Each takes its whole grace period to end: if one had to wait for another, that one would be gone
         // before it is asked.
@@ -72,7 +75,7 @@ async fn another_generation_runs_every_node_once_more_and_going_back_does_too() 
     ensure_starts(&cluster, &sets, &starts_after(1)).await?;
     // A node that comes now is marked as all others were at first.
     cluster.add_node(node("n4", &stuck)).await?;
-    wait_for_value(&cluster, "n4", &key("kernel"), "saved").await
+    wait_for_value(&cluster, "n4", &key("kernel"), &saved("kernel")).await
 }
 
 /// Once at first, and in each round once, and once more where a pod of the old generation lingered.
@@ -96,10 +99,10 @@ async fn wait_until_ready(cluster: &Cluster) -> Result<()> {
         .await
 }
 
-async fn wait_for_all(cluster: &Cluster, generation: &str) -> Result<()> {
+async fn wait_for_all(cluster: &Cluster, settings: &Settings) -> Result<()> {
     for node in NODES {
         wait_for_label(cluster, node, &key("kernel")).await?;
-        wait_for_value(cluster, node, &key("kernel"), generation).await?;
+        wait_for_value(cluster, node, &key("kernel"), &marked("kernel", &settings.mark)).await?;
     }
     Ok(())
 }

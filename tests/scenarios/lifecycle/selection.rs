@@ -1,13 +1,14 @@
 //! Nodes that are kept out, collectors that come later, and DaemonSets that are not wanted any more.
 
 use anyhow::Result;
-use node_annotator_core::DoneMark;
 use node_annotator_deploy::{Manifests, Settings};
 use node_annotator_tests::{Cluster, Options};
 
 use super::kubectl::Kubectl;
 use super::{combined, daemon_sets, ensure_starts, of_generation, wait_for_value};
-use crate::support::{COLLECTORS, annotations, install, key, labels, node_of, settings, wait_for_label};
+use crate::support::{
+    COLLECTORS, annotations, install, key, labels, marked, node_of, settings, wait_for_label,
+};
 
 #[tokio::test]
 async fn the_opt_out_label_keeps_a_node_out() -> Result<()> {
@@ -25,8 +26,9 @@ async fn the_opt_out_label_keeps_a_node_out() -> Result<()> {
     ensure_starts(&cluster, &sets, &[("in", 1), ("out", 1)]).await?;
     cluster.label_node("out", &opt_out, Some("for-now")).await?;
     let missing = cluster.label_node("out", &key("kernel"), None).await?;
-    install(&cluster, &of_generation("2", combined("kernel,cpu-model"))).await?;
-    wait_for_value(&cluster, "in", &key("kernel"), "2").await?;
+    let second = of_generation("2", combined("kernel,cpu-model"));
+    install(&cluster, &second).await?;
+    wait_for_value(&cluster, "in", &key("kernel"), &marked("kernel", &second.mark)).await?;
     ensure_starts(&cluster, &sets, &[("in", 2), ("out", 1)]).await?;
     let node = cluster.node("out").await?;
     assert_eq!(labels(&node), labels(&missing));
@@ -82,11 +84,7 @@ async fn the_prune_commands_leave_what_is_wanted_and_nothing_else() -> Result<()
         assert_eq!(daemon_sets(&cluster).await?, common, "{:?}", manifests.prune_commands());
 
         let names = install(&cluster, &settings).await?;
-        let value = match &settings.mark {
-            DoneMark::Saved => "saved",
-            DoneMark::Generation(generation) => generation.as_str(),
-        };
-        wait_for_value(&cluster, "n1", &key("kernel"), value).await?;
+        wait_for_value(&cluster, "n1", &key("kernel"), &marked("kernel", &settings.mark)).await?;
         ensure_starts(&cluster, &names, &[("n1", starts)]).await?;
         for command in manifests.prune_commands() {
             assert_eq!(kubectl.run(command).await?.stdout, "No resources found\n", "{command}");

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{TAINT, tainting, taints};
 use crate::attack::{add_pod, client};
-use crate::support::{COLLECTORS, NAMESPACE, add_settled, key, labels, serves_mutating_policies};
+use crate::support::{COLLECTORS, NAMESPACE, add_settled, key, labels, saved, serves_mutating_policies};
 
 const WRITERS: usize = 4;
 const ROUNDS: usize = 60;
@@ -36,7 +36,7 @@ async fn several_writers_of_taints_lose_none_and_the_startup_taint_stays_away() 
     let pod = add_pod(&cluster, NAMESPACE, "node-annotator", "n1").await?;
     let run = client(&cluster, NAMESPACE, "node-annotator", Some(&pod)).await?;
     let scope = Scope::new(&settings);
-    let labels = COLLECTORS.map(|collector| (scope.prefix.done(collector), json!("saved")));
+    let labels = COLLECTORS.map(|collector| (scope.prefix.done(collector), json!(saved(collector))));
     let done = json!({"metadata": {"labels": labels.into_iter().collect::<serde_json::Map<_, _>>()}});
     wait::until("both policies to be in force", async || patch(&run, &done).await.map(drop)).await?;
 

@@ -4,6 +4,7 @@
 mod identifiers;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +82,10 @@ struct Recording<'a> {
 impl Recording<'_> {
     fn write(&mut self, access: &Access) -> Result<()> {
         match access {
+            // It has no identifiers, and its text is not what it holds.
+            Access::Text(path) if Path::new(path).extension().is_some_and(|extension| extension == "gz") => {
+                self.copy(path)
+            }
             Access::Text(path) => match self.host.text(path) {
                 Ok(Some(text)) => {
                     let text = self.identifiers.replace(path, &text);
@@ -133,12 +138,20 @@ impl Recording<'_> {
         }
     }
 
-    fn file(&self, path: &str, text: &str) -> Result<()> {
+    fn file(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
         let place = self.place(path);
         if let Some(folder) = place.parent() {
             create_folder(folder)?;
         }
         fs::write(&place, text).with_context(|| format!("cannot write `{}`", place.display()))
+    }
+
+    fn copy(&self, path: &str) -> Result<()> {
+        match fs::read(self.root.join(path.trim_start_matches('/'))) {
+            Ok(bytes) => self.file(path, bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("cannot read `{path}`")),
+        }
     }
 
     /// Some bytes of a file that has zeros around them.

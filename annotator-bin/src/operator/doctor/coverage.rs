@@ -191,18 +191,18 @@ mod tests {
 
     /// For a policy of one collector.
     fn concluded(sets: &[DaemonSet]) -> Conclusion {
-        concluded_by(&Scope { collectors: vec![kernel()], ..Settings::default().all_collectors(&[]) }, sets)
+        concluded_by(&Scope { collectors: vec![virt()], ..Settings::default().all_collectors(&[]) }, sets)
     }
 
     fn concluded_by(of_policy: &Scope, sets: &[DaemonSet]) -> Conclusion {
         let settings = Settings::default();
         let allowed = Keys::listed(&policy::policy(of_policy, policy::rules(of_policy))).unwrap();
-        let scope = Scope { collectors: vec![kernel()], ..of_policy.clone() };
+        let scope = Scope { collectors: vec![virt()], ..of_policy.clone() };
         conclude(&sets.iter().collect::<Vec<_>>(), &allowed, &scope, &settings)
     }
 
-    fn kernel() -> &'static Collector {
-        Registry::from_inventory().unwrap().iter().find(|collector| collector.name == "kernel").unwrap()
+    fn virt() -> &'static Collector {
+        Registry::from_inventory().unwrap().iter().find(|collector| collector.name == "virt").unwrap()
     }
 
     #[test]
@@ -212,9 +212,9 @@ mod tests {
             "spec": { "template": { "spec": { "containers": [{ "name": "cni" }] } } },
         }))
         .unwrap();
-        let passed = concluded(&[set("a", &["--collectors=kernel", "--linger"]), others]);
+        let passed = concluded(&[set("a", &["--collectors=virt", "--linger"]), others]);
         assert_eq!((passed.verdict(), passed.finding()), (Verdict::Pass, "all that 1 DaemonSets write"));
-        assert_eq!(concluded(&[set("a", &["run", "--collectors", "kernel"])]).verdict(), Verdict::Pass);
+        assert_eq!(concluded(&[set("a", &["run", "--collectors", "virt"])]).verdict(), Verdict::Pass);
     }
 
     #[test]
@@ -223,16 +223,16 @@ mod tests {
             (
                 ["--collectors=cpu-model", "--linger"],
                 "label `k8s.haim.dev/cpu-model=saved`",
-                "node-annotator manifests --collectors cpu-model,kernel | kubectl apply -f -",
+                "node-annotator manifests --collectors cpu-model,virt | kubectl apply -f -",
             ),
             (
-                ["--collectors=kernel", "--generation=2"],
-                "label `k8s.haim.dev/kernel=2`",
-                "node-annotator manifests --collectors kernel --generation 2 | kubectl apply -f -",
+                ["--collectors=virt", "--generation=2"],
+                "label `k8s.haim.dev/virt=2`",
+                "node-annotator manifests --collectors virt --generation 2 | kubectl apply -f -",
             ),
             (
-                ["--collectors=kernel", "--prefix=example.com"],
-                "label `example.com/kernel=saved`",
+                ["--collectors=virt", "--prefix=example.com"],
+                "label `example.com/virt=saved`",
                 "node-annotator manifests --namespace NAME --prefix example.com",
             ),
         ] {
@@ -253,19 +253,19 @@ mod tests {
         assert!(warned.finding().starts_with("cannot tell what `a` writes: "), "{warned:?}");
     }
 
-    /// A newer version has the second revision of `kernel`, with other facts.
+    /// A newer version has the second revision of `virt`, with other facts.
     #[test]
     fn what_another_version_writes_is_told_by_its_affinity_and_by_what_the_policy_lists() {
-        let Collector { name, topic, summary, facts, collect, .. } = *kernel();
+        let Collector { name, topic, summary, facts, collect, .. } = *virt();
         let newer = Collector::new(name, topic, summary, &facts[..1], collect).revision(2);
         let newer = Box::leak(Box::new(newer));
-        let of_kernel = Scope { collectors: vec![kernel()], ..Settings::default().all_collectors(&[]) };
-        let of_newer = Scope { collectors: vec![newer], ..of_kernel.clone() };
+        let of_virt = Scope { collectors: vec![virt()], ..Settings::default().all_collectors(&[]) };
+        let of_newer = Scope { collectors: vec![newer], ..of_virt.clone() };
         let with = |value: &str| {
-            let mut set = set("a", &["--collectors=kernel"]);
+            let mut set = set("a", &["--collectors=virt"]);
             let expressions = json!([
-                { "key": "k8s.haim.dev/kernel", "operator": "DoesNotExist" },
-                { "key": "k8s.haim.dev/kernel.failed", "operator": "NotIn", "values": [value] },
+                { "key": "k8s.haim.dev/virt", "operator": "DoesNotExist" },
+                { "key": "k8s.haim.dev/virt.failed", "operator": "NotIn", "values": [value] },
             ]);
             let terms = json!([{ "matchExpressions": expressions }]);
             let required =
@@ -275,8 +275,8 @@ mod tests {
             set
         };
         for (policy, value, refused) in [
-            (&of_kernel, "saved", false),
-            (&of_kernel, "saved.r2", true),
+            (&of_virt, "saved", false),
+            (&of_virt, "saved.r2", true),
             (&of_newer, "saved", true),
             (&of_newer, "saved.r2", false),
         ] {
@@ -287,7 +287,7 @@ mod tests {
                 "{concluded:?}"
             );
             if refused {
-                let named = format!("`node-annotator/a` (label `k8s.haim.dev/kernel={value}`)");
+                let named = format!("`node-annotator/a` (label `k8s.haim.dev/virt={value}`)");
                 assert!(concluded.finding().ends_with(&named), "{concluded:?}");
             }
         }

@@ -96,15 +96,15 @@ mod tests {
     }
 
     fn error(text: &str) -> Value {
-        json!({ "k8s.haim.dev/kernel.error": text })
+        json!({ "k8s.haim.dev/virt.error": text })
     }
 
     #[test]
     fn what_is_done_or_has_not_run_has_not_failed() {
         let nodes = [
             node("new", &json!({}), &json!({})),
-            node("done", &json!({ "k8s.haim.dev/kernel": "saved" }), &error("of another run")),
-            node("other", &json!({ "example.com/kernel.failed": "saved" }), &json!({})),
+            node("done", &json!({ "k8s.haim.dev/virt": "saved" }), &error("of another run")),
+            node("other", &json!({ "example.com/virt.failed": "saved" }), &json!({})),
         ];
         let passed = concluded(&nodes, DoneMark::Saved);
         assert_eq!((passed.verdict(), passed.finding()), (Verdict::Pass, "no collector has failed"));
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn failures_are_named_with_what_was_given_up() {
-        let given_up = json!({ "k8s.haim.dev/kernel.failed": "saved" });
+        let given_up = json!({ "k8s.haim.dev/virt.failed": "saved" });
         let nodes = [
             node("n1", &given_up, &error("no luck")),
             node("n2", &json!({}), &error("out of order")),
@@ -122,19 +122,19 @@ mod tests {
         assert_eq!(warned.verdict(), Verdict::Warn);
         assert_eq!(
             warned.finding(),
-            "collectors that have failed: `kernel` on 3, given up on 2 of them, such as `n1`: no luck"
+            "collectors that have failed: `virt` on 3, given up on 2 of them, such as `n1`: no luck"
         );
-        assert!(warned.hint().unwrap().ends_with("kubectl label node n1 k8s.haim.dev/kernel.failed-"));
+        assert!(warned.hint().unwrap().ends_with("kubectl label node n1 k8s.haim.dev/virt.failed-"));
     }
 
     #[test]
     fn what_another_generation_gave_up_is_pending() {
-        let labels = json!({ "k8s.haim.dev/kernel.failed": "1", "k8s.haim.dev/kernel": "0" });
+        let labels = json!({ "k8s.haim.dev/virt.failed": "1", "k8s.haim.dev/virt": "0" });
         let mark = || DoneMark::Generation("2".parse().unwrap());
         let passed = concluded(&[node("n1", &labels, &error("no luck"))], mark());
         assert_eq!(passed.verdict(), Verdict::Pass);
         assert_eq!(passed.finding(), "no collector has failed; pending where another generation gave up: 1");
-        let labels = json!({ "k8s.haim.dev/kernel.failed": "2", "k8s.haim.dev/kernel": "0" });
+        let labels = json!({ "k8s.haim.dev/virt.failed": "2", "k8s.haim.dev/virt": "0" });
         assert_eq!(concluded(&[node("n1", &labels, &json!({}))], mark()).verdict(), Verdict::Warn);
     }
 }

@@ -68,7 +68,7 @@ fn why(node: &Node, collector: &Collector, Scope { prefix, mark, .. }: &Scope) -
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
-    use node_annotator_core::DoneMark;
+    use node_annotator_core::{DoneMark, Registry};
     use serde_json::{Value, json};
 
     use super::super::Settings;
@@ -76,6 +76,11 @@ mod tests {
     use super::*;
 
     const BOOT_ID: &str = "1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90";
+
+    /// The done label of a collector, in the revision that it has.
+    fn marked(collector: &str, mark: &DoneMark) -> String {
+        mark.label_value(Registry::from_inventory().unwrap().find(collector).unwrap().revision)
+    }
 
     /// A node on which `kernel` and `digital-ocean` are done.
     fn node(annotations: &[(&str, &str)], boot_id: &str, provider_id: &str) -> Node {
@@ -89,7 +94,7 @@ mod tests {
             "metadata": {
                 "name": "n1",
                 "annotations": annotations.collect::<serde_json::Map<String, Value>>(),
-                "labels": { "k8s.haim.dev/kernel": "saved", "k8s.haim.dev/digital-ocean": "saved" },
+                "labels": { "k8s.haim.dev/kernel": marked("kernel", &DoneMark::Saved), "k8s.haim.dev/digital-ocean": marked("digital-ocean", &DoneMark::Saved) },
             },
             "spec": { "providerID": provider_id },
             "status": { "nodeInfo": info },
@@ -148,7 +153,11 @@ mod tests {
         assert_eq!(concluded(std::slice::from_ref(&due)).verdict(), Verdict::Warn);
         // The label of no generation, for which another generation runs again.
         assert_eq!(of_generation(&due).verdict(), Verdict::Pass);
-        due.metadata.labels.as_mut().unwrap().insert("k8s.haim.dev/kernel".to_owned(), "2".to_owned());
+        due.metadata
+            .labels
+            .as_mut()
+            .unwrap()
+            .insert("k8s.haim.dev/kernel".to_owned(), marked("kernel", &mark));
         assert_eq!(of_generation(&due).verdict(), Verdict::Warn);
         due.metadata.labels = None;
         assert_eq!(concluded(&[due]).verdict(), Verdict::Pass);

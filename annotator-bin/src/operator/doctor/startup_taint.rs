@@ -155,7 +155,7 @@ mod tests {
         let settings = Settings::default();
         let key = StartupTaintKey::Own.of(&settings.installation);
         let mut scope = settings.all_collectors(&[PrivilegeClass::Restricted]);
-        scope.collectors.retain(|collector| collector.name == "kernel");
+        scope.collectors.retain(|collector| collector.name == "virt");
         scope.startup_taint = is_tainting.then_some(StartupTaint { key, on_failure: OnFailure::Keep });
         scope
     }
@@ -220,12 +220,12 @@ mod tests {
             .unwrap()
         };
         let waiting = node("waiting", &json!({}), &key);
-        let free = node("free", &json!({ "k8s.haim.dev/kernel": "saved" }), "example.com/other");
+        let free = node("free", &json!({ "k8s.haim.dev/virt": "saved" }), "example.com/other");
         let passed = conclude_nodes(&[waiting.clone(), free.clone()], &scope(true));
         assert_eq!(passed.verdict(), Verdict::Pass);
         assert_eq!(passed.finding(), format!("nodes with `{key}` that wait for their runs: 1"));
-        let late = node("late", &json!({ "k8s.haim.dev/kernel": "saved" }), &key);
-        let failed = node("failed", &json!({ "k8s.haim.dev/kernel.failed": "saved" }), &key);
+        let late = node("late", &json!({ "k8s.haim.dev/virt": "saved" }), &key);
+        let failed = node("failed", &json!({ "k8s.haim.dev/virt.failed": "saved" }), &key);
         let out = node("out", &json!({ "k8s.haim.dev/opt-out": "" }), &key);
         let warned = conclude_nodes(&[waiting, free, late, failed, out], &scope(true));
         assert_eq!(warned.verdict(), Verdict::Warn);
@@ -233,7 +233,7 @@ mod tests {
             warned.finding(),
             format!(
                 "nodes that keep `{key}`: tainted after they were done: 1, such as `late`; where a collector was given up: 1, \
-                 such as `failed` (`kernel`); where runs are kept away: 1, such as `out`"
+                 such as `failed` (`virt`); where runs are kept away: 1, such as `out`"
             )
         );
         assert!(warned.hint().unwrap().contains(&format!("kubectl taint nodes late {key}-;")), "{warned:?}");

@@ -155,7 +155,7 @@ impl HostRoot {
         self.text(path)?.ok_or_else(|| HostError::absent(path))
     }
 
-    /// The text of a file.
+    /// The text of a file; of one whose name ends in `.gz`, the text that it was made of.
     pub fn text(&self, path: &str) -> Result<Option<HostText>, HostError> {
         self.record(path, Access::Text)?;
         self.refuse_sandbox(path)?;
@@ -163,7 +163,8 @@ impl HostRoot {
         let read = once.get_or_init(|| {
             let read = || {
                 let Place { fd, path } = self.host.roots.open(path, Last::File)?;
-                Ok((HostText::read(fd)?, path))
+                let is_gzip = Path::new(&path).extension().is_some_and(|extension| extension == "gz");
+                Ok((HostText::read(fd, is_gzip)?, path))
             };
             read().map(Some).or_else(|failure: Failure| failure.at(path))
         });
@@ -264,7 +265,7 @@ impl HostRoot {
             return None;
         }
         let place = self.host.roots.open(boot::PATH, Last::File).ok()?;
-        BootId::parse(HostText::read(place.fd).ok()?.trim())
+        BootId::parse(HostText::read(place.fd, false).ok()?.trim())
     }
 
     /// Reads on a thread of its own, so that an async collector does not stall the others.

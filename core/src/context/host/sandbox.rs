@@ -32,7 +32,7 @@ impl Sandbox {
     pub(super) fn find(roots: &Roots, uname: Option<&Uname>) -> Self {
         let text = |path: &str| {
             let place = roots.open(path, Last::File).ok()?;
-            HostText::read(place.fd).ok()
+            HostText::read(place.fd, false).ok()
         };
         let mounts = text("/proc/self/mountinfo");
         let mounts = mounts.as_deref().unwrap_or_default();

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -30,9 +31,12 @@ impl HostText {
         self.is_cut
     }
 
-    pub(super) fn read(fd: OwnedFd) -> Result<Self, Failure> {
+    /// The text of a file, or what was compressed to make it.
+    pub(super) fn read(fd: OwnedFd, is_gzip: bool) -> Result<Self, Failure> {
         let mut bytes = Vec::new();
-        regular(fd)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failure)?;
+        let file = regular(fd)?;
+        let mut reader: Box<dyn Read> = if is_gzip { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+        reader.by_ref().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failure)?;
         let is_cut = bytes.len() as u64 > MAX_FILE_BYTES;
         bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
         // The usual case needs no second copy of a large file.

@@ -10,6 +10,7 @@
 
 use node_annotator_collectors as _;
 
+mod arbitrary;
 mod cpu;
 mod devices;
 mod droplet;

@@ -21,6 +21,13 @@ static FIELD: LazyLock<Regex> =
 /// A boot parameter, as the kernel splits them: at white space outside of quotes.
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(?:[^\s"]|"[^"]*"?)+"#));
 
+/// How `root=` names a device.
+static ROOT_KIND: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:(?:PART)?(?:UUID|LABEL)=|ZFS=|/dev/(?:disk/by-(?:part)?(?:uuid|label)/|mapper/|nfs|dm-)?|nfs|zfs)",
+    )
+});
+
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is constant")
 }
@@ -74,7 +81,16 @@ impl Identifiers {
                 return Some(word.to_owned());
             }
             match word.split_once('=') {
-                Some((name, _)) => (!name.contains('"')).then(|| format!("{name}=removed")),
+                Some(("console", device))
+                    if device.bytes().all(|b| b.is_ascii_alphanumeric() || b == b',') =>
+                {
+                    Some(word.to_owned())
+                }
+                Some((name, value)) => {
+                    let kind =
+                        ROOT_KIND.find(value).filter(|_| name == "root").map_or("", |kind| kind.as_str());
+                    (!name.contains('"')).then(|| format!("{name}={kind}removed"))
+                }
                 None => word.bytes().all(|byte| byte.is_ascii_lowercase()).then(|| word.to_owned()),
             }
         });
@@ -123,7 +139,7 @@ mod tests {
             (
                 "/proc/cmdline",
                 "quiet isolcpus=2-3 root=UUID=x a=\"b c\" hunter2 -- password\n",
-                "quiet isolcpus=2-3 root=removed a=removed\n",
+                "quiet isolcpus=2-3 root=UUID=removed a=removed\n",
             ),
             (
                 "/sys/firmware/a",

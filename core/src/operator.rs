@@ -1,4 +1,5 @@
-//! What an operator adds to a collector: names of facts that only the operator knows, and where they are read.
+//! What an operator adds to a collector: names of facts that only the operator knows, and where they are
+//! read.
 
 use crate::registry::{RegistryError, checked};
 use crate::{Collector, Fact, HostPath, Need, Selection, Stability};
@@ -66,13 +67,8 @@ impl Selection {
         let with = |collector: &'static Collector| {
             if collector.takes_named_facts { collector.with_named_facts(named) } else { Ok(collector) }
         };
-        self.iter().map(with).collect::<Result<_, _>>().map(Some)
-    }
-}
-
-impl FromIterator<&'static Collector> for Selection {
-    fn from_iter<I: IntoIterator<Item = &'static Collector>>(collectors: I) -> Self {
-        Self::of_all(collectors.into_iter().collect())
+        let collectors = self.iter().map(with).collect::<Result<_, _>>()?;
+        Ok(Some(Self::in_order(collectors)))
     }
 }
 

@@ -54,8 +54,8 @@ impl Selection {
         (!wanted.is_empty()).then_some(Self(wanted))
     }
 
-    /// A selection of collectors that are in order of name.
-    pub(crate) fn of_all(collectors: Vec<&'static Collector>) -> Self {
+    /// A selection of collectors, at least one, that are in order of name.
+    pub(crate) fn in_order(collectors: Vec<&'static Collector>) -> Self {
         Self(collectors)
     }
 

@@ -15,16 +15,19 @@ use crate::sources::Sources;
 /// It holds when on every machine
 ///
 /// - the outcome is the same each time, and no defect: no panic, no timeout, no failure;
-/// - the collector asks for nothing that it does not declare (facts, host paths, variables, network), even if it makes nothing
-///   of the refusal;
+/// - the collector asks for nothing that it does not declare (facts, host paths, variables, network), even if it
+///   makes nothing of the refusal;
 /// - values are of the declared kind, clean and within their bounds;
-/// - what cannot be seen is not told as if it were not there: hide any path that is read, and each fact is the same, or left
-///   out with a reason, or the collector fails; and a host that shows nothing has no facts;
+/// - what cannot be seen is not told as if it were not there: hide any path that is read, and each fact is the
+///   same, or left out with a reason, or the collector fails; and a host that shows nothing has no facts;
 /// - no metadata service is asked where there is none;
 /// - no outcome contains [`SECRET`](crate::SECRET);
 ///
-/// and when every declared fact has the value of its example on some machine, and what its description says of its sources and of where it does
-/// not apply is what was seen: nothing else is read, each source is, and it is not applicable on some machine, or on none.
+/// and when
+///
+/// - every declared fact has the value of its example on some machine;
+/// - the description names what is read: nothing else is, and each source on some machine;
+/// - the description says where the collector is not applicable, and it is so on some machine, or on none.
 #[derive(Debug)]
 pub struct Contract {
     machines: Vec<Machine>,
@@ -33,8 +36,9 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// The contract on the machines of a folder: `NAME/` is the root file system of one, and `NAME.metadata/` holds the answers
-    /// of its metadata service, a file for each path of a URL. A machine that shows nothing is added.
+    /// The contract on the machines of a folder: `NAME/` is the root file system of one, and `NAME.metadata/`
+    /// holds the answers of its metadata service, a file for each path of a URL. A machine that shows nothing
+    /// is added.
     ///
     /// # Panics
     ///
@@ -79,6 +83,16 @@ impl Contract {
             breaches.join("\n- ")
         );
         outcomes
+    }
+
+    /// The outcome of a collector on each machine, whether it keeps the contract or not.
+    ///
+    /// It makes a runtime of its own, and is called outside of any.
+    pub fn outcomes(&self, collector: &'static Collector) -> Value {
+        let outcome = |machine: &Machine| {
+            (machine.name.clone(), as_json(&machine.run(collector, &self.variables, None)))
+        };
+        Value::Object(self.machines.iter().map(outcome).collect())
     }
 
     fn examine(&self, collector: &'static Collector) -> (Value, Vec<String>) {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use node_annotator_core::key::fact_name;
 use node_annotator_core::{Cardinality, Collector, Fact, Prefix, Registry, Selected};
-use node_annotator_testing::Contract;
+use serde_json::{Map, Value};
 
+use super::recorded::Recorded;
 use super::{HEADER, cell};
 
 /// Length of the short form of a boot id.
@@ -15,11 +16,8 @@ const BOOT_ID_BYTES: usize = 8;
 /// The nodes of a large cluster.
 const FLEET: usize = 5_000;
 
-/// The machine whose files make no sense.
-pub(super) const HOSTILE: &str = "hostile";
-
 /// `docs/collectors.md`.
-pub(super) fn page(registry: &Registry) -> String {
+pub(super) fn page(registry: &Registry, recorded: &Recorded) -> String {
     let prefix = Prefix::default();
     let facts = |selected: &[Selected]| {
         let collectors = registry.iter().filter(|collector| selected.contains(&collector.selected));
@@ -38,12 +36,12 @@ pub(super) fn page(registry: &Registry) -> String {
         writeln!(text, "\n## {topic}").expect("a string takes it");
         text.extend(collectors.into_iter().map(|collector| collector_section(collector, &prefix)));
     }
-    text + &cost(registry, &prefix)
+    text + &cost(registry, recorded, &prefix)
 }
 
 /// What the facts cost where they are stored.
-fn cost(registry: &Registry, prefix: &Prefix) -> String {
-    let sizes = sizes(registry, prefix);
+fn cost(registry: &Registry, recorded: &Recorded, prefix: &Prefix) -> String {
+    let sizes = sizes(registry, recorded, prefix);
     let of_fleet = |bytes: usize| {
         let tenths = (bytes * FLEET).div_ceil(100_000);
         format!("{}.{} MB", tenths / 10, tenths % 10)
@@ -66,11 +64,9 @@ fn cost(registry: &Registry, prefix: &Prefix) -> String {
 }
 
 /// What each collector writes, on each machine.
-fn sizes(registry: &Registry, prefix: &Prefix) -> Vec<(&'static Collector, Bytes)> {
-    let fixtures = xtask_workspace::root().join("collectors/fixtures");
-    let machines = Contract::new(fixtures).hostile(HOSTILE);
+fn sizes(registry: &Registry, recorded: &Recorded, prefix: &Prefix) -> Vec<(&'static Collector, Bytes)> {
     let collectors = registry.by_topic().into_values().flatten();
-    collectors.map(|collector| (collector, Bytes::of(collector, &machines, prefix))).collect()
+    collectors.map(|collector| (collector, Bytes::of(collector, recorded, prefix))).collect()
 }
 
 /// What those collectors write together, on the machine that has the most.
@@ -155,20 +151,15 @@ struct Bytes(BTreeMap<String, usize>);
 
 impl Bytes {
     /// What a collector writes on each of the recorded machines.
-    fn of(collector: &'static Collector, machines: &Contract, prefix: &Prefix) -> Self {
-        let outcomes = machines.check(collector);
-        let written = |facts: &serde_json::Map<String, serde_json::Value>| {
+    fn of(collector: &Collector, recorded: &Recorded, prefix: &Prefix) -> Self {
+        let boot = collector.holds_per_boot().then(|| prefix.boot_id(collector.name).len() + BOOT_ID_BYTES);
+        let written = |facts: &Map<String, Value>| {
             let keys = facts.keys().map(|name| prefix.key_start().len() + name.len()).sum::<usize>();
-            let values = facts.values().filter_map(|value| value.as_str()).map(str::len).sum::<usize>();
-            let boot =
-                collector.holds_per_boot().then(|| prefix.boot_id(collector.name).len() + BOOT_ID_BYTES);
+            let values = facts.values().filter_map(Value::as_str).map(str::len).sum::<usize>();
             keys + values + boot.unwrap_or_default()
         };
-        let of_machine = |(machine, outcome): (&String, &serde_json::Value)| {
-            Some((machine.clone(), written(outcome.get("facts")?.as_object()?)))
-        };
-        let machines = outcomes.as_object().into_iter().flatten().filter(|(machine, _)| *machine != HOSTILE);
-        Self(machines.filter_map(of_machine).collect())
+        let facts = recorded.facts(collector.name);
+        Self(facts.map(|(machine, facts)| (machine.clone(), written(facts))).collect())
     }
 
     fn most(&self) -> usize {
@@ -189,7 +180,8 @@ mod tests {
     /// Everybody who reads a Node reads these bytes, and each change of a status writes them.
     #[test]
     fn a_node_has_room_for_them() {
-        let sizes = sizes(&Registry::from_inventory().unwrap(), &Prefix::default());
+        let registry = Registry::from_inventory().unwrap();
+        let sizes = sizes(&registry, &Recorded::new(&registry), &Prefix::default());
         let default = total(&sizes, &[Selected::ByDefault]);
         let all = total(&sizes, &[Selected::ByDefault, Selected::OnRequest]);
         assert!(default > 0 && default <= 4 * 1024, "{default} bytes by default");

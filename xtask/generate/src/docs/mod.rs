@@ -1,16 +1,19 @@
-//! `cargo xtask gen-docs`: the catalogue of collectors and the tables of README and of the comparison from the
-//! registry, and the command line reference from clap.
+//! `cargo xtask gen-docs`: the catalogue of collectors and the tables of README and of the comparison from
+//! the registry, and the command line reference from clap.
 
 mod catalogue;
 mod command_line;
 mod compared;
 mod nodes;
+mod recorded;
 
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use node_annotator_core::Registry;
+
+use recorded::Recorded;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -51,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Path and text of each page.
 fn pages() -> Result<[(&'static str, String); 4]> {
     let registry = Registry::from_inventory()?;
+    let recorded = Recorded::new(&registry);
     let mut command_line = node_annotator::command().disable_help_subcommand(true);
     let read = |page: &str| {
         fs::read_to_string(xtask_workspace::root().join(page))
@@ -58,14 +62,14 @@ fn pages() -> Result<[(&'static str, String); 4]> {
     };
     let (readme, compared) = (read("README.md")?, read("docs/compared.md")?);
     Ok([
-        ("docs/collectors.md", catalogue::page(&registry)),
+        ("docs/collectors.md", catalogue::page(&registry, &recorded)),
         ("docs/compared.md", with_table(&compared, COUNTS_BEGIN, &compared::counts(&registry))?),
         ("docs/command-line.md", command_line::page(&mut command_line)),
         (
             "README.md",
             [
                 (COLLECTORS_BEGIN, catalogue::table(&registry)),
-                (NODES_BEGIN, nodes::blocks(&registry)?),
+                (NODES_BEGIN, nodes::blocks(&recorded)?),
                 (EXIT_CODES_BEGIN, command_line::exit_codes()),
             ]
             .iter()

@@ -1,14 +1,12 @@
 //! README's Nodes: what some recorded machines have, trimmed.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use node_annotator_core::{Prefix, Registry};
-use node_annotator_testing::Contract;
+use node_annotator_core::Prefix;
 use serde_json::Value;
 
-use super::catalogue::HOSTILE;
+use super::recorded::Recorded;
 
 /// The machines, and the facts of each that are shown.
 const NODES: [(&str, &str, &[&str]); 3] = [
@@ -56,18 +54,14 @@ const NODES: [(&str, &str, &[&str]); 3] = [
 ];
 
 /// A block for each machine.
-pub(super) fn blocks(registry: &Registry) -> Result<String> {
+pub(super) fn blocks(recorded: &Recorded) -> Result<String> {
     let prefix = Prefix::default();
-    let machines = Contract::new(xtask_workspace::root().join("collectors/fixtures")).hostile(HOSTILE);
-    let outcomes: BTreeMap<_, _> =
-        registry.iter().map(|collector| (collector.name, machines.check(collector))).collect();
     let mut text = "\n```yaml\n".to_owned();
     for (machine, what, facts) in NODES {
         writeln!(text, "# {what}, trimmed")?;
         for fact in facts {
-            let collector = fact.split_once('.').map_or(*fact, |(collector, _)| collector);
-            let value = outcomes.get(collector).and_then(|outcome| outcome[machine]["facts"][fact].as_str());
-            let value = value.with_context(|| format!("`{machine}` has no `{fact}`"))?;
+            let value =
+                recorded.fact(machine, fact).with_context(|| format!("`{machine}` has no `{fact}`"))?;
             writeln!(text, "{}{fact}: {}", prefix.key_start(), Value::from(value))?;
         }
     }

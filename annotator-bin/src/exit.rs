@@ -101,7 +101,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The commands whose codes have a meaning of their own, those that share it together, with that of every code.
+/// The commands whose codes have a meaning of their own, those that share it together, with that of every
+/// code.
 pub fn meanings() -> impl Iterator<Item = Meanings> {
     MEANINGS.into_iter()
 }

@@ -1,8 +1,8 @@
-//! `aws`: what the metadata service says of an EC2 instance and Kubernetes does not have: life cycle, placement,
-//! image and public addresses.
+//! `aws`: what the metadata service says of an EC2 instance and Kubernetes does not have: life cycle,
+//! placement, image and public addresses.
 //!
-//! The service is asked for a token first (`IMDSv2`). Its answer goes no further than the instance's hop limit,
-//! which is 1 unless somebody has raised it: a pod that is not on the host's network gets none.
+//! The service is asked for a token first (`IMDSv2`). Its answer goes no further than the instance's hop
+//! limit, which is 1 unless somebody has raised it: a pod that is not on the host's network gets none.
 
 use node_annotator_core::{
     Collect, CollectError, Collector, Fact, Facts, Kind, Need, NodeField, Stability, Topic, Variable,

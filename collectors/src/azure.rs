@@ -1,5 +1,5 @@
-//! `azure`: what the Instance Metadata Service says of a virtual machine and Kubernetes does not have: priority,
-//! fault and update domain, physical zone, placement, security and image.
+//! `azure`: what the Instance Metadata Service says of a virtual machine and Kubernetes does not have:
+//! priority, fault and update domain, physical zone, placement, security and image.
 //!
 //! The service writes all values as text, and an empty one for what does not hold for a machine.
 

@@ -1,8 +1,8 @@
 //! `confidential`: whether the node's memory is encrypted against its host, and whether it can run such
 //! guests itself.
 //!
-//! Reads `/proc/cpuinfo`, devices, and parameters of the KVM modules. A guest on AMD does not tell a pod of SEV
-//! and SEV-ES, nor one of Hyper-V what the layer below it does: there only evidence that it is encrypted
+//! Reads `/proc/cpuinfo`, devices, and parameters of the KVM modules. A guest on AMD does not tell a pod of
+//! SEV and SEV-ES, nor one of Hyper-V what the layer below it does: there only evidence that it is encrypted
 //! counts, and the collector is not applicable without.
 
 use node_annotator_core::context::HostError;

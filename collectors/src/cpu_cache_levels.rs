@@ -1,7 +1,7 @@
 //! `cpu-cache-levels`: all caches of a CPU.
 //!
-//! Reads `/sys/devices/system/cpu/cpu*/cache` of the first CPU that is online. On a machine whose cores differ
-//! the others may have other caches.
+//! Reads `/sys/devices/system/cpu/cpu*/cache` of the first CPU that is online. On a machine whose cores
+//! differ the others may have other caches.
 
 use node_annotator_core::context::HostError;
 use node_annotator_core::{

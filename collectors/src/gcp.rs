@@ -1,9 +1,9 @@
 //! `gcp`: what the metadata server says of a Compute Engine instance and Kubernetes does not have: how it is
 //! provisioned, where it is in the network, its CPU platform, image and external address.
 //!
-//! Each fact is a document of its own: among the attributes of a GKE node is `kube-env` with the credentials of the
-//! kubelet, so that no list of them is ever asked for. On GKE another metadata server answers pods that are not on
-//! the host's network, and holds most of this back.
+//! Each fact is a document of its own: among the attributes of a GKE node is `kube-env` with the credentials
+//! of the kubelet, so that no list of them is ever asked for. On GKE another metadata server answers pods
+//! that are not on the host's network, and holds most of this back.
 
 use node_annotator_core::{
     Collect, CollectError, Collector, Fact, Facts, Kind, Need, Stability, Topic, Variable, register,

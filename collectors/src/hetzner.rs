@@ -1,8 +1,8 @@
 //! `hetzner`: what the metadata service says of a Hetzner Cloud server: number, public and private addresses.
 //!
-//! Each fact is a document of its own: the whole one, in YAML, carries SSH keys and vendor data. Behind a router of
-//! its own a server without a public address reaches the router's service, and the number is the router's: `doctor`
-//! compares it with the Node's providerID.
+//! Each fact is a document of its own: the whole one, in YAML, carries SSH keys and vendor data. Behind a
+//! router of its own a server without a public address reaches the router's service, and the number is the
+//! router's: `doctor` compares it with the Node's providerID.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,7 +1,7 @@
 //! `kernel-config`: options that the kernel was built with, where it carries its configuration itself.
 //!
-//! Debian, Ubuntu, RHEL, SUSE and Amazon Linux keep it in a file of `/boot` or `/lib/modules` instead, which a
-//! pod does not see and whose place differs; on those, `kernel.features` tells what can be told.
+//! Debian, Ubuntu, RHEL, SUSE and Amazon Linux keep it in a file of `/boot` or `/lib/modules` instead, which
+//! a pod does not see and whose place differs; on those, `kernel.features` tells what can be told.
 
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, Kind, Stability, Topic, register,

@@ -1,5 +1,5 @@
-//! `linode`: what the metadata service says of a Linode (Akamai Cloud): number, host, public, private and shared
-//! addresses.
+//! `linode`: what the metadata service says of a Linode (Akamai Cloud): number, host, public, private and
+//! shared addresses.
 
 use node_annotator_core::{
     Collect, CollectError, Collector, Fact, Facts, Kind, Need, NodeField, Stability, Topic, Variable,

@@ -83,7 +83,8 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
         .into())
 }
 
-/// `KernelPageSize:        4 kB`. The first mapping is that of the program, which has pages of the usual size.
+/// `KernelPageSize:        4 kB`. The first mapping is that of the program, which has pages of the usual
+/// size.
 fn page_size(smaps: &str) -> Option<u64> {
     let line = smaps.lines().find_map(|line| line.strip_prefix("KernelPageSize:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;

@@ -1,7 +1,7 @@
 //! `memory-ecc`: what the memory modules are, and whether they correct errors.
 //!
-//! Reads `/sys/devices/system/edac/mc`, which a driver for the memory controller fills. Not applicable without
-//! such a driver, as in VMs and on many desktops: that says nothing about the modules.
+//! Reads `/sys/devices/system/edac/mc`, which a driver for the memory controller fills. Not applicable
+//! without such a driver, as in VMs and on many desktops: that says nothing about the modules.
 
 use std::collections::BTreeSet;
 

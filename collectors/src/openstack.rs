@@ -1,7 +1,8 @@
 //! `openstack`: what the metadata service says of an `OpenStack` instance: id, availability zone and floating
 //! address.
 //!
-//! Many clouds give the document on a configuration drive alone, and have no such service: then the collector fails.
+//! Many clouds give the document on a configuration drive alone, and have no such service: then the collector
+//! fails.
 
 use node_annotator_core::{
     Collect, CollectError, Collector, Fact, Facts, Need, NodeField, Stability, Topic, Variable, register,

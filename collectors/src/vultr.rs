@@ -1,5 +1,5 @@
-//! `vultr`: what the metadata service says of a Vultr instance: id, public and VPC addresses, and its autonomous
-//! system where it speaks BGP.
+//! `vultr`: what the metadata service says of a Vultr instance: id, public and VPC addresses, and its
+//! autonomous system where it speaks BGP.
 
 use node_annotator_core::{
     Collect, CollectError, Collector, Fact, Facts, Kind, Need, NodeField, Stability, Topic, Variable,
@@ -82,8 +82,8 @@ static SERVICE: Service = Service {
     ..Service::new("vultr", "Vultr", "a Vultr instance", URL)
 };
 
-/// `public-keys`, `user-data`, `startup-script` and `vendor-data` are beside these: it holds the hash of root's
-/// password.
+/// `public-keys`, `user-data`, `startup-script` and `vendor-data` are beside these: it holds the hash of
+/// root's password.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct Metadata {

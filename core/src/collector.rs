@@ -12,11 +12,13 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One unit of fact gathering, registered with [`register!`](crate::register).
 ///
-/// The description is all there is: help, catalogue, DaemonSet and contract test come from it. [`Collector::new`] takes what
-/// each collector has to say, and the methods change what is usual:
+/// The description is all there is: help, catalogue, DaemonSet and contract test come from it.
+/// [`Collector::new`] takes what each collector has to say, and the methods change what is usual:
 ///
 /// ```
-/// use node_annotator_core::{Collect, CollectError, Collected, Collector, Context, Fact, Facts, Stability, Topic};
+/// use node_annotator_core::{
+///     Collect, CollectError, Collected, Collector, Context, Fact, Facts, Stability, Topic,
+/// };
 ///
 /// const UNITS: Fact = Fact::primary("height of the rack in units, decimal", "42", Stability::Immutable);
 ///
@@ -49,8 +51,8 @@ pub struct Collector {
     /// Raised by one when the facts change between two releases: nodes that have older ones run it again,
     /// once.
     pub revision: u32,
-    /// Where the facts come from: paths and URLs, with `*` for a part that differs. The contract holds it against what
-    /// is looked at.
+    /// Where the facts come from: paths and URLs, with `*` for a part that differs. The contract holds it
+    /// against what is looked at.
     pub reads: &'static [&'static str],
     /// On which nodes it is not applicable; `None` if it applies everywhere.
     pub not_applicable: Option<&'static str>,

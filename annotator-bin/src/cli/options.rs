@@ -40,8 +40,8 @@ pub(super) struct SelectionOptions {
 
     /// A fact that the files in --facts-dir hold, for the collector `files`; may be repeated, or be a list
     ///
-    /// Without it only the names of the files are written: what is not named here could not be deleted when it
-    /// is gone.
+    /// Without it only the names of the files are written: what is not named here could not be deleted when
+    /// it is gone.
     #[arg(long, env = FACT_VARIABLE, value_name = "NAME", value_delimiter = ',')]
     fact: Vec<String>,
 

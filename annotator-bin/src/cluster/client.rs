@@ -49,8 +49,8 @@ pub fn connecting_client(config: Config) -> Result<Client, ClusterError> {
         .map_err(|error| ClusterError::setup(&error, plugin.as_deref()))
 }
 
-/// The same, on a thread of its own where a credential plugin is waited for: it would block this one, and with
-/// it every timer of the runtime.
+/// The same, on a thread of its own where a credential plugin is waited for: it would block this one, and
+/// with it every timer of the runtime.
 pub async fn client_off_thread(config: Config) -> Result<Client, ClusterError> {
     if has_credential_plugin(&config) {
         return spawn_blocking(|| client(config)).await.expect("it does not panic");

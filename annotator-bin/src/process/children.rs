@@ -1,11 +1,12 @@
-//! What this process has started: credential plugins of a kubeconfig, for which the client library waits without
-//! a bound.
+//! What this process has started: credential plugins of a kubeconfig, for which the client library waits
+//! without a bound.
 
 use std::fs;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-/// Ends all processes below this one. A plugin that hangs, and what it has started itself, would stay for ever.
+/// Ends all processes below this one. A plugin that hangs, and what it has started itself, would stay for
+/// ever.
 pub(crate) fn end() {
     let all = parents();
     let mut ended = vec![getpid()];

@@ -1,5 +1,5 @@
-//! The process around a command: its runtime, its signals, its logs, what it has started, and the exit code of
-//! a defect.
+//! The process around a command: its runtime, its signals, its logs, what it has started, and the exit code
+//! of a defect.
 
 pub(crate) mod children;
 pub(crate) mod logging;

@@ -1,5 +1,5 @@
-//! The collectors of clouds, in the binary as it is shipped, against servers on loopback that are as strict as the
-//! metadata services.
+//! The collectors of clouds, in the binary as it is shipped, against servers on loopback that are as strict
+//! as the metadata services.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! They are those that a program looks for before it picks its fastest code, or that an administrator sets a
 //! node aside for. What every server of an architecture has, and what the levels of x86-64 contain, is left
-//! out, as are features that only the kernel itself uses. The words are those of `/proc/cpuinfo`, which spells
-//! them irregularly: `avx512ifma`, and `avx512_vnni`.
+//! out, as are features that only the kernel itself uses. The words are those of `/proc/cpuinfo`, which
+//! spells them irregularly: `avx512ifma`, and `avx512_vnni`.
 
 /// x86, `arch/x86/include/asm/cpufeatures.h`. Since Linux 6.11 new features are not printed unless somebody
 /// asked for it.

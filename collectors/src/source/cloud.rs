@@ -32,7 +32,8 @@ struct Rules {
 /// In the order in which they are read: most machines are told by the first string.
 ///
 /// A vendor's name alone is not enough where others sell machines of it: Azure and any Hyper-V have
-/// `Microsoft Corporation`, Oracle's cloud and `VirtualBox` have Oracle's, and so the tag of the chassis counts.
+/// `Microsoft Corporation`, Oracle's cloud and `VirtualBox` have Oracle's, and so the tag of the chassis
+/// counts.
 const DMI: [Rules; 5] = [
     Rules {
         name: "sys_vendor",

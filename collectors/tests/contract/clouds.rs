@@ -303,8 +303,8 @@ async fn the_service_of_another_cloud_is_no_source_of_facts() {
     }
 }
 
-/// Half a document of JSON is none, and the half of a text may look like one: there the length that HTTP tells
-/// counts, and the client says that the connection broke.
+/// Half a document of JSON is none, and the half of a text may look like one: there the length that HTTP
+/// tells counts, and the client says that the connection broke.
 #[tokio::test(start_paused = true)]
 async fn a_document_that_is_cut_is_not_read() {
     for cloud in &CLOUDS {
@@ -406,8 +406,8 @@ async fn what_google_says_of_older_instances_is_read() {
     assert!(cloud.ask(service).await.failure("gcp").0.contains("is none of the metadata service"));
 }
 
-/// Each value of a document, in turn of another type and of the same type with nonsense in it, spoils its own fact
-/// at most.
+/// Each value of a document, in turn of another type and of the same type with nonsense in it, spoils its own
+/// fact at most.
 #[tokio::test(start_paused = true)]
 async fn an_odd_value_in_a_document_spoils_no_other_fact() {
     let odd = [json!(-7), json!({}), json!("\u{1b}[31m<b>\u{202e}")];

@@ -41,8 +41,8 @@ impl Service {
 
     /// A service whose answers are files of a folder: `http://169.254.169.254/metadata/v1.json` is the file
     /// `metadata/v1.json`, a path that ends in a slash the file `index` below it. The method and what follows
-    /// a `?` do not matter; what is no file is answered with status 404. Header fields that all answers have are
-    /// lines of the file `headers`.
+    /// a `?` do not matter; what is no file is answered with status 404. Header fields that all answers have
+    /// are lines of the file `headers`.
     pub fn of_folder(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         let headers = fs::read_to_string(folder.join("headers")).unwrap_or_default();
@@ -60,8 +60,8 @@ impl Service {
         })
     }
 
-    /// The answer to a request that so many came before. A body longer than the request allows is an error, as
-    /// with the real client.
+    /// The answer to a request that so many came before. A body longer than the request allows is an error,
+    /// as with the real client.
     pub fn answer(&self, request: &HttpRequest, before: usize) -> Result<HttpResponse, HttpError> {
         let limit = request.max_body_bytes;
         match (self.answer)(request, before) {

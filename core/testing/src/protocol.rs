@@ -15,7 +15,8 @@ pub struct Protocol {
     pub token: Option<Token>,
 }
 
-/// How a service gives out tokens: a `PUT` with a time to live is answered with one, and each later request has it.
+/// How a service gives out tokens: a `PUT` with a time to live is answered with one, and each later request
+/// has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Token {
     /// Where they are.

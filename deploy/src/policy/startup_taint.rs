@@ -68,8 +68,8 @@ pub fn mutating_policy(scope: &Scope, taint: &StartupTaint) -> MutatingAdmission
                 ),
             ]),
             variables: Some(variables.into_iter().map(variable).collect()),
-            // By place, the first one first: from Kubernetes 1.37 on a taint that is there cannot be the value of
-            // a patch.
+            // By place, the first one first: from Kubernetes 1.37 on a taint that is there cannot be the
+            // value of a patch.
             mutations: Some(vec![Mutation {
                 patch_type: "JSONPatch".to_owned(),
                 json_patch: Some(JSONPatch {

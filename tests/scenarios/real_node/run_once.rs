@@ -34,7 +34,8 @@ pub(crate) async fn every_pod_is_gone_after_its_patch(world: &mut World) -> Resu
         world.wait_until_done(collector).await?;
     }
     let facts = facts(world).await?;
-    // The machine may have a metadata service; the node has none. What only the network tells is not compared.
+    // The machine may have a metadata service; the node has none. What only the network tells is not
+    // compared.
     let local: Vec<_> = COLLECTORS.into_iter().filter(|name| *name != "digital-ocean-anchor-ip").collect();
     assert_eq!(
         facts,

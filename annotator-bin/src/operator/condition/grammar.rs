@@ -7,7 +7,8 @@
 //! comparison = key [ operator value | "in" "(" value { "," value } ")" ]
 //! operator   = "==" | "=" | "!=" | "<=" | "<" | ">=" | ">" | "contains"
 //! key        = letters, digits, "." "-" "_" "/"
-//! value      = 'text' | "text" | text without spaces, quotes, brackets and operators; in a list, without commas
+//! value      = 'text' | "text" | text without spaces, quotes, brackets and operators;
+//!              in a list, without commas
 //! ```
 
 use node_annotator_core::{Kind, Registry};

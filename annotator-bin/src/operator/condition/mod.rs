@@ -48,8 +48,8 @@ pub(crate) enum Operator {
 /// A fact or a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// A fact, by the name part of its key, such as `kernel.major`; with its kind, where this binary knows it.
-    /// Otherwise it may be a label without a slash, such as `pool`, too.
+    /// A fact, by the name part of its key, such as `kernel.major`; with its kind, where this binary knows
+    /// it. Otherwise it may be a label without a slash, such as `pool`, too.
     Fact(String, Option<Kind>),
     /// A label, by its whole key.
     Label(String),

@@ -1,7 +1,8 @@
 //! Asking the metadata service of a cloud.
 //!
-//! The bodies of its answers hold secrets, so that only the needed fields are decoded and nothing of them is ever
-//! quoted. A machine of another cloud is not asked: the firmware or a boot parameter tells where the machine is.
+//! The bodies of its answers hold secrets, so that only the needed fields are decoded and nothing of them is
+//! ever quoted. A machine of another cloud is not asked: the firmware or a boot parameter tells where the
+//! machine is.
 
 mod answer;
 mod field;
@@ -113,7 +114,8 @@ impl Service {
         Ok(Session { service: self, client, budget: HttpBudget::of(BUDGET), base, token: None })
     }
 
-    /// Why the machine is taken for one of another cloud or of none; a source that cannot be seen says nothing.
+    /// Why the machine is taken for one of another cloud or of none; a source that cannot be seen says
+    /// nothing.
     async fn reason_against(&self, cx: &Context) -> Option<String> {
         let look = |host: &_| (cloud::identify(host), dmi::read(host, "sys_vendor"));
         let (identity, vendor) = cx.host.blocking(look).await;

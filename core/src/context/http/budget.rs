@@ -27,8 +27,8 @@ impl HttpBudget {
         Self { end: Instant::now() + time }
     }
 
-    /// Sends a request, and again where that may help: there was no answer, or one with status 429 or 5xx. Waits
-    /// as long as `Retry-After` asks for, if there is time for it.
+    /// Sends a request, and again where that may help: there was no answer, or one with status 429 or 5xx.
+    /// Waits as long as `Retry-After` asks for, if there is time for it.
     pub async fn send(
         &self,
         client: &dyn HttpClient,

@@ -103,7 +103,8 @@ impl Identifiers {
     }
 }
 
-/// The size of the pages is in the first mapping of this program, whose address and path are nobody's business.
+/// The size of the pages is in the first mapping of this program, whose address and path are nobody's
+/// business.
 fn first_mapping(smaps: &str) -> String {
     let mapping = smaps.lines().skip(1).take_while(|line| !line.starts_with(|c: char| c.is_ascii_hexdigit()));
     let lines = ["00200000-00310000 r--p 00000000 00:00 0 /node-annotator"].into_iter().chain(mapping);

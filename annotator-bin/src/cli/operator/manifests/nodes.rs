@@ -48,8 +48,8 @@ pub(super) struct NodeOptions {
 
     /// Nodes are born with a taint, and lose it in the write that sets their last done label
     ///
-    /// Workloads that do not tolerate it wait for the facts. Whoever makes the nodes sets it: the node pool, or
-    /// `--register-with-taints` of the kubelet. Without KEY, or with `own`, it is
+    /// Workloads that do not tolerate it wait for the facts. Whoever makes the nodes sets it: the node pool,
+    /// or `--register-with-taints` of the kubelet. Without KEY, or with `own`, it is
     /// `startup-taint.cluster-autoscaler.kubernetes.io/node-annotator`, which autoscalers know; for an
     /// installation in another NAMESPACE it ends in `node-annotator-NAMESPACE`. Needs Kubernetes 1.36.
     #[arg(

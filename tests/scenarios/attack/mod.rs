@@ -5,6 +5,7 @@
 
 mod attempt;
 mod changes;
+mod expire;
 mod identities;
 mod limits;
 mod managed_fields;

@@ -1,10 +1,10 @@
 //! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes` and `deploy/per-collector`, from the
-//! registry.
+//! registry, and the roles of operators in `deploy/rbac`.
 
 use anyhow::{Result, bail};
 use clap::Args;
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{Layout, Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings, roles};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -21,8 +21,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
     let selection = Selection::parse("default", &registry)?;
     let mut stale = false;
+    let mut folders = Vec::new();
     for (layout, name) in FOLDERS {
-        let manifests = Manifests::new(&Settings { layout, ..Settings::new(selection.clone()) })?;
+        folders.push((name, Manifests::new(&Settings { layout, ..Settings::new(selection.clone()) })?));
+    }
+    let of_default = Settings::new(selection);
+    folders.push(("deploy/rbac", roles::manifests(&of_default.version, &of_default.command)));
+    for (name, manifests) in folders {
         let folder = xtask_workspace::root().join(name);
         if !options.check {
             manifests.write(&folder)?;

@@ -39,12 +39,14 @@ pub(crate) struct Removal {
     pub(crate) node: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Annotations that stay, and without whose values nothing is removed either.
+    pub(crate) while_annotated: BTreeMap<String, String>,
 }
 
 /// What became of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// The keys are gone, since this resource version.
+    /// The keys are gone, since this resource version; 0 where the answer that tells it did not come.
     Done(u64),
     /// They had not the values any more that were seen, and nothing was removed.
     Changed,
@@ -64,16 +66,10 @@ impl Removal {
 
     /// First all tests, then all removals: nothing is removed unless everything is as it was seen.
     fn patch(&self) -> Vec<Value> {
-        let maps = [("labels", &self.labels), ("annotations", &self.annotations)];
-        let pairs = maps.into_iter().flat_map(|(kind, map)| {
-            map.iter().map(move |(key, value)| {
-                // A slash in a key is no step of the path.
-                (format!("/metadata/{kind}/{}", key.replace('~', "~0").replace('/', "~1")), value)
-            })
-        });
-        let pairs: Vec<_> = pairs.collect();
-        let tests = pairs.iter().map(|(path, value)| json!({ "op": "test", "path": path, "value": value }));
-        let removals = pairs.iter().map(|(path, _)| json!({ "op": "remove", "path": path }));
+        let removed = || pairs("labels", &self.labels).chain(pairs("annotations", &self.annotations));
+        let tested = removed().chain(pairs("annotations", &self.while_annotated));
+        let tests = tested.map(|(path, value)| json!({ "op": "test", "path": path, "value": value }));
+        let removals = removed().map(|(path, _)| json!({ "op": "remove", "path": path }));
         tests.chain(removals).collect()
     }
 
@@ -88,6 +84,7 @@ impl Removal {
             .with_jitter()
             .build();
         let mut pauses = pauses.into_iter();
+        let mut may_be_done = false;
         loop {
             let error = match self.send_once(reader).await {
                 Ok(version) => return Removed::Done(version),
@@ -95,8 +92,11 @@ impl Removal {
             };
             match error.reason() {
                 Reason::NotFound => return Removed::NodeGone,
-                // What a patch gets whose test does not hold.
+                // What a patch gets whose test does not hold: also after one that was done, and whose answer
+                // did not come.
+                Reason::Refused if may_be_done => return Removed::Done(0),
                 Reason::Refused => return Removed::Changed,
+                Reason::Broken | Reason::Silent => may_be_done = true,
                 _ => {}
             }
             let pause = pauses.next().filter(|_| error.is_retryable() && !stop.is_requested());
@@ -120,6 +120,16 @@ impl Removal {
         let stored: PartialObjectMeta<K8sNode> = reader.ask(request).await?;
         Ok(version(stored.metadata.resource_version.as_deref().unwrap_or_default()))
     }
+}
+
+/// The path of each key of a map, with its value. A slash in a key is no step of the path.
+fn pairs<'a>(
+    kind: &str,
+    map: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, &'a String)> + use<'a> {
+    let start = format!("/metadata/{kind}/");
+    map.iter()
+        .map(move |(key, value)| (format!("{start}{}", key.replace('~', "~0").replace('/', "~1")), value))
 }
 
 /// A resource version to be compared with others of the same kind of object, as Kubernetes lets clients do.
@@ -215,7 +225,8 @@ mod tests {
         Removal {
             node: "n1".to_owned(),
             labels: [("k8s.haim.dev/kernel".to_owned(), "saved".to_owned())].into(),
-            annotations: BTreeMap::new(),
+            while_annotated: [("k8s.haim.dev/kernel.boot-id".to_owned(), "1bd2a6f4".to_owned())].into(),
+            ..Removal::default()
         }
     }
 
@@ -251,6 +262,7 @@ mod tests {
             removal().patch(),
             [
                 json!({ "op": "test", "path": "/metadata/labels/k8s.haim.dev~1kernel", "value": "saved" }),
+                json!({ "op": "test", "path": "/metadata/annotations/k8s.haim.dev~1kernel.boot-id", "value": "1bd2a6f4" }),
                 json!({ "op": "remove", "path": "/metadata/labels/k8s.haim.dev~1kernel" }),
             ]
         );

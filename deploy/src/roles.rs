@@ -25,8 +25,12 @@ pub fn manifests(version: &str, command: &str) -> Manifests {
     Manifests::of_files(
         command,
         vec![
-            file("reading.yaml", "What `status`, `wait` and `get` need.", reading()),
-            file("writing.yaml", "What `rerun`, `expire` and `clean` need.", writing()),
+            file(
+                "reading.yaml",
+                "What commands need that read: `status`, `wait`, `get`, `diff`, `drift`, `check`.",
+                reading(),
+            ),
+            file("writing.yaml", "What commands need that write: `rerun`, `expire`, `clean`.", writing()),
         ],
     )
 }

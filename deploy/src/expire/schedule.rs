@@ -66,8 +66,8 @@ impl FromStr for Schedule {
 /// `*`, `?`, a number, or a range of them, each with a step or without.
 fn is_part(part: &str, least: u32, most: u32, names: &[&str]) -> bool {
     let number = |text: &str| {
-        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-        let number = match named {
+        let index = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        let number = match index {
             Some(index) => least + u32::try_from(index).ok()?,
             None => text.parse().ok()?,
         };

@@ -2,8 +2,11 @@
 
 mod again;
 mod comparing;
+mod large;
 mod reading;
+mod relay;
 mod roles;
+mod terminal;
 mod writing;
 
 use std::collections::BTreeMap;

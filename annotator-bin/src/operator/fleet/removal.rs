@@ -251,6 +251,7 @@ mod tests {
         r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"n1"}}"#;
     const BUSY: &str =
         r#"{"kind":"Status","status":"Failure","message":"too many","reason":"TooManyRequests","code":429}"#;
+    const CONFLICT: &str = r#"{"kind":"Status","status":"Failure","message":"the object has been modified","reason":"Conflict","code":409}"#;
     const TEST_FAILED: &str = r#"{"kind":"Status","status":"Failure","message":"the server rejected our request due to an error in our request","reason":"Invalid","code":422}"#;
     const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","message":"nodes \"n1\" not found","reason":"NotFound","code":404}"#;
     const FORBIDDEN: &str =
@@ -273,6 +274,7 @@ mod tests {
         for (answers, expected, requests) in [
             (&[(200, STORED)][..], "nodes changed: 1", 1),
             (&[(429, BUSY), (503, BUSY), (200, STORED)], "nodes changed: 1", 3),
+            (&[(409, CONFLICT), (200, STORED)], "nodes changed: 1", 2),
             (&[(422, TEST_FAILED)], "nodes changed: 0, not changed, since a run was faster: 1", 1),
             (&[(404, NOT_FOUND)], "nodes changed: 0, gone: 1", 1),
             (&[(403, FORBIDDEN)], "nodes changed: 0, failed: 1\nerror: `n1`: not allowed: no", 1),
@@ -292,6 +294,48 @@ mod tests {
                 assert!(begun.elapsed() >= Duration::from_secs(7), "Retry-After is kept");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_under_way_at_once_and_no_more() {
+        let at_work = std::sync::Arc::new(Mutex::new((0, 0)));
+        let counted = std::sync::Arc::clone(&at_work);
+        let service = service_fn(move |_: HttpRequest<Body>| {
+            let counted = std::sync::Arc::clone(&counted);
+            async move {
+                {
+                    let mut counted = counted.lock().unwrap();
+                    counted.0 += 1;
+                    counted.1 = counted.1.max(counted.0);
+                }
+                sleep(Duration::from_secs(1)).await;
+                counted.lock().unwrap().0 -= 1;
+                Ok::<_, std::convert::Infallible>(Response::new(Body::from(STORED.as_bytes().to_vec())))
+            }
+        });
+        let reader = Reader::new(cluster::over(service), None);
+        let (_stopper, stop) = stop::channel();
+        let (removals, mut tally) = (vec![removal(); 20], Tally::default());
+        remove(&reader, &removals, 7, &stop, |removal, removed| tally.add(removal, &removed)).await;
+        assert_eq!((tally.done, *at_work.lock().unwrap()), (20, (0, 7)));
+    }
+
+    /// The connection breaks before the answer has come, and what was asked for may have been done.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_done_without_an_answer_is_no_other_run() {
+        let asked = Mutex::new(0);
+        let service = service_fn(move |_: HttpRequest<Body>| {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            let broken = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            let refused = Response::builder().status(422).body(Body::from(TEST_FAILED.as_bytes().to_vec()));
+            std::future::ready(if *asked == 1 { Err(broken()) } else { Ok(refused.unwrap()) })
+        });
+        let reader = Reader::new(cluster::over(service), None);
+        let (_stopper, stop) = stop::channel();
+        let mut tally = Tally::default();
+        remove(&reader, &[removal()], 1, &stop, |removal, removed| tally.add(removal, &removed)).await;
+        assert_eq!(tally.told(), "nodes changed: 1");
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@
 use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
-use super::keys::{FACT_LABELS, list, literal};
+use super::keys::literal;
+use super::labels::{self, Marks};
 use super::{Keys, Scope, managed_fields, startup_taint};
 
 /// One thing that every write must satisfy.
@@ -25,10 +26,7 @@ pub(super) const SPEC_IS_KEPT: &str = "the Node's spec may not be changed: no ta
 pub fn rules(scope: &Scope) -> Vec<Rule> {
     let prefix = &scope.prefix;
     let keys = scope.keys();
-    let failed = failed_end(prefix);
     let with_facts = !keys.fact_labels.is_empty();
-    let marks = Marks::among_labels(with_facts);
-    let done_of_k = format!("k.substring(0, size(k) - {})", failed.len());
     let rule = |id, expression: &str, message: &str| Rule {
         id,
         expression: expression.to_owned(),
@@ -57,31 +55,9 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
              && object.metadata.?generateName == oldObject.metadata.?generateName",
             "the Node's finalizers, owners and generated name may not be changed",
         ),
-        rule(
-            "labels",
-            &format!(
-                "variables.{}.all(k, k in variables.labels && variables.newLabels[k] == variables.labels[k])",
-                marks.set
-            ),
-            &format!(
-                "of labels only `{prefix}/<collector>` and `{prefix}/<collector>{failed}` may be set, for the collectors and to \
-                 the values that were installed{}",
-                if with_facts { ", and the labels of facts that were" } else { "" }
-            ),
-        ),
-        rule(
-            "labels-kept",
-            &format!(
-                "variables.{removed}.all(k, k.endsWith('{failed}'))\n\
-                 && variables.{removed}.all(k, k in variables.labels)\n\
-                 && variables.{removed}.all(k, variables.newLabels[?{done_of_k}] == variables.labels[?{done_of_k}])",
-                removed = marks.removed
-            ),
-            &format!(
-                "no label may be removed but `{prefix}/<collector>{failed}` where the collector is done{}",
-                if with_facts { ", and the labels of facts that were installed" } else { "" }
-            ),
-        ),
+    ];
+    rules.extend(labels::rules(prefix, with_facts));
+    rules.extend([
         rule(
             "annotations",
             "variables.setAnnotations.all(k, k in variables.annotations\n\
@@ -95,7 +71,7 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
             "variables.removedAnnotations.all(k, k in variables.annotations)",
             &format!("only annotations of the installed collectors under `{prefix}/` may be removed"),
         ),
-    ];
+    ]);
     if keys.exceed_a_run() {
         rules.push(rule(
             "total-size",
@@ -131,23 +107,6 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
     rules.extend(scope.startup_taint.iter().map(|taint| startup_taint::rule(scope, taint)));
     rules.push(rule("rate", &rate(prefix, with_facts), TOO_SOON));
     rules
-}
-
-/// The variables with the done labels and failed labels that a write sets and removes.
-struct Marks {
-    set: &'static str,
-    removed: &'static str,
-}
-
-impl Marks {
-    /// All labels that may be written, unless facts are labels too.
-    fn among_labels(with_facts: bool) -> Self {
-        if with_facts {
-            Self { set: "setMarks", removed: "removedMarks" }
-        } else {
-            Self { set: "setLabels", removed: "removedLabels" }
-        }
-    }
 }
 
 /// Bounds how fast a Node is written, by the time at which the API server has noted the last write of ours.
@@ -220,14 +179,7 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         ("setAnnotations", set("newAnnotations", "oldAnnotations")),
         ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
     ];
-    if !fact_labels.is_empty() {
-        let marks = |labels: &str| format!("variables.{labels}.filter(k, !(k in variables.{FACT_LABELS}))");
-        variables.extend([
-            (FACT_LABELS, list(&fact_labels)),
-            ("setMarks", marks("setLabels")),
-            ("removedMarks", marks("removedLabels")),
-        ]);
-    }
+    variables.extend(labels::variables(&fact_labels));
     if let Some(taint) = &scope.startup_taint {
         variables.extend(startup_taint::variables(scope, taint));
         variables.extend(startup_taint::variables_of_change(taint));

@@ -111,44 +111,12 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
         let of_expire = is_expiring.then(|| of_expire(installation));
         classes.iter().map(|class| object(*class)).chain(of_expire).collect()
     };
-    let file = |name: &str, about: &str, objects: Vec<Object>| File {
-        name: name.to_owned(),
-        about: about.to_owned(),
-        objects,
-    };
-
     let mut files = vec![file(
         "01-namespaces.yaml",
         "Ours alone: the admission policy binds every service account in them.",
         each(&|class| base::namespace(installation, class).into(), expire::namespace),
     )];
-    if settings.policy == PolicyMode::Enforced {
-        files.push(file(
-            "02-admission-policy.yaml",
-            "A pod of ours changes only the Node that it runs on, and there only what a run writes.",
-            vec![policy::policy(&scope, policy::rules(&scope)).into(), policy::binding(installation).into()],
-        ));
-        if is_expiring {
-            files.push(file(
-                "02-expire-policy.yaml",
-                "What runs again what is stale takes done and failed labels away, and changes nothing else.",
-                vec![
-                    policy::expire_policy(&scope, policy::expire_rules(&scope)).into(),
-                    policy::expire_binding(installation).into(),
-                ],
-            ));
-        }
-    }
-    if let Some(taint) = &settings.startup_taint {
-        files.push(file(
-            "02-startup-taint.yaml",
-            "The startup taint of a node goes in the write that sets its last done label.",
-            vec![
-                policy::mutating_policy(&scope, taint).into(),
-                policy::mutating_binding(installation).into(),
-            ],
-        ));
-    }
+    files.extend(policies(settings, &scope));
     if settings.queue == Queue::Own {
         let of_expire = is_expiring.then(|| installation.expire_namespace());
         let namespaces: Vec<_> = scope.namespaces().into_iter().chain(of_expire).collect();
@@ -205,6 +173,41 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
         let objects = vec![daemon_set::daemon_set(workload, settings).into()];
         file(&workload.file_name(), &about_daemon_set(workload, settings), objects)
     }));
+    files
+}
+
+fn file(name: &str, about: &str, objects: Vec<Object>) -> File {
+    File { name: name.to_owned(), about: about.to_owned(), objects }
+}
+
+/// What holds our accounts, and what acts on their requests.
+fn policies(settings: &Settings, scope: &Scope) -> Vec<File> {
+    let installation = &settings.installation;
+    let mut files = Vec::new();
+    if settings.policy == PolicyMode::Enforced {
+        files.push(file(
+            "02-admission-policy.yaml",
+            "A pod of ours changes only the Node that it runs on, and there only what a run writes.",
+            vec![policy::policy(scope, policy::rules(scope)).into(), policy::binding(installation).into()],
+        ));
+        if settings.expire.is_some() {
+            files.push(file(
+                "02-expire-policy.yaml",
+                "What runs again what is stale takes done and failed labels away, and changes nothing else.",
+                vec![
+                    policy::expire_policy(scope, policy::expire_rules(scope)).into(),
+                    policy::expire_binding(installation).into(),
+                ],
+            ));
+        }
+    }
+    if let Some(taint) = &settings.startup_taint {
+        files.push(file(
+            "02-startup-taint.yaml",
+            "The startup taint of a node goes in the write that sets its last done label.",
+            vec![policy::mutating_policy(scope, taint).into(), policy::mutating_binding(installation).into()],
+        ));
+    }
     files
 }
 

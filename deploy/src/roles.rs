@@ -27,7 +27,7 @@ pub fn manifests(version: &str, command: &str) -> Manifests {
         vec![
             file(
                 "reading.yaml",
-                "What commands need that read: `status`, `wait`, `get`, `diff`, `drift`, `check`.",
+                "What commands need that read: `status`, `wait`, `get`, `diff`, `drift`, `check`, `report`.",
                 reading(),
             ),
             file("writing.yaml", "What commands need that write: `rerun`, `expire`, `clean`.", writing()),

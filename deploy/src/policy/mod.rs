@@ -9,6 +9,7 @@
 
 mod expire;
 mod keys;
+mod labels;
 mod managed_fields;
 mod rules;
 mod scope;

@@ -5,6 +5,7 @@ mod components;
 mod expire;
 mod fakes;
 mod folder;
+mod labels;
 mod manifests;
 mod policy;
 mod shape;

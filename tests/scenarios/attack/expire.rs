@@ -144,9 +144,12 @@ fn with(mut change: Value, field: &str, value: Value) -> Value {
     change
 }
 
+/// What has to hold of a Node before and after.
+type Holds = fn(&Value, &Value) -> bool;
+
 /// Everything that it is for.
 fn removals() -> Vec<Case> {
-    let rows: [(&str, Value, fn(&Value, &Value) -> bool); 5] = [
+    let rows: [(&str, Value, Holds); 5] = [
         ("a done label away", without(&["kernel"]), |_, after| lacks(after, &["kernel"])),
         ("a failed label away", without(&["cpu-model.failed"]), |_, after| {
             lacks(after, &["cpu-model.failed"])

@@ -6,6 +6,7 @@
 mod attempt;
 mod changes;
 mod expire;
+mod fact_labels;
 mod identities;
 mod limits;
 mod managed_fields;

@@ -30,7 +30,7 @@ async fn what_is_stale_runs_again_by_itself_and_a_pod_that_lingers_is_waited_for
     let sets = install(&cluster, &Settings { expire, ..combined() }).await?;
     settle(&cluster, &sets).await?;
 
-    a_node_that_was_rebooted_runs_again_once(&cluster, &root, &sets).await?;
+    Box::pin(a_node_that_was_rebooted_runs_again_once(&cluster, &root, &sets)).await?;
     a_lingering_pod_is_waited_for(&cluster, &is_slow, &sets).await?;
     super::roles::each_right_is_needed_and_no_other(&cluster).await
 }
@@ -170,7 +170,7 @@ async fn a_lingering_pod_is_waited_for(
     // It runs to its end, and nobody takes it away.
     cluster.control_plane().pause_controllers()?;
     wait_for_label(cluster, "slow-1", &key("kernel")).await?;
-    let lingering: Vec<_> = cluster.pods(NAMESPACE).await?.iter().map(|pod| pod.name_any()).collect();
+    let lingering: Vec<_> = cluster.pods(NAMESPACE).await?.iter().map(Pod::name_any).collect();
     assert_eq!(lingering.len(), 1, "{lingering:?}");
     is_slow.store(false, Ordering::Relaxed);
 

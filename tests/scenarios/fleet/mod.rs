@@ -7,6 +7,7 @@ mod reading;
 mod relay;
 mod roles;
 mod terminal;
+mod thousand;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -67,7 +67,7 @@ fn program() -> Result<PathBuf> {
     let program = xtask_workspace::target_folder().join("compare").join("nfd-worker");
     let mut go = Command::new("go");
     go.current_dir(folder).args(["build", "-buildvcs=false", "-trimpath", "-o"]).arg(&program).arg(PACKAGE);
-    let status = go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").status();
+    let status = go.env("GOTOOLCHAIN", "local").status();
     ensure!(status.context("cannot start `go`: Go 1.26 is needed")?.success(), "nfd-worker does not compile");
     Ok(program)
 }

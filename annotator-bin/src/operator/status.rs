@@ -47,6 +47,9 @@ pub(crate) struct Status {
     tainted: Option<Tainted>,
     #[serde(skip)]
     collectors: BTreeSet<String>,
+    /// How many nodes have labels of two programs that both take them for their own, and the first of them.
+    #[serde(skip)]
+    pub(crate) with_nfd: Option<(usize, String)>,
 }
 
 /// Nodes that are done, and have the startup taint all the same.
@@ -80,6 +83,9 @@ impl Status {
         let take = |node: Node| {
             if let Some(scope) = scope {
                 status.add_taint(&node, scope);
+            }
+            if installed.has_nfd() && node.has_nfd() {
+                status.with_nfd.get_or_insert_with(|| (0, node.name().to_owned())).0 += 1;
             }
             status.add(node.name(), installed.entries(&node, |name| chosen.contains(name), oldest), show);
         };

@@ -1,4 +1,4 @@
-//! The ClusterRoles that are generated for operators: each right in them is needed, and no other.
+//! The `ClusterRole`s that are generated for operators: each right in them is needed, and no other.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::ClusterRole;

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::cli::options::OUTPUT;
 use crate::exit::{self, Exit};
 use crate::operator::fleet::installed::Events;
+use crate::operator::fleet::node::BESIDE_NFD;
 use crate::operator::status::{Show, Status};
 use crate::operator::wait::wait;
 use crate::operator::{startup_taint, table};
@@ -87,6 +88,12 @@ impl StatusCommand {
                 Status::read(&reader, &installed, &nodes, &collectors, age.oldest(), show, scope.as_ref())
                     .await?;
             print(&status.render(show, table::width())?)?;
+            if let Some((count, first)) = &status.with_nfd {
+                eprintln!(
+                    "error: Node Feature Discovery runs on {count} nodes, such as `{first}`, and both publish its labels\nhint: {BESIDE_NFD}"
+                );
+                return Ok(Exit::Failures);
+            }
             Ok(if *exit_code && !status.is_settled() { Exit::Failures } else { Exit::Done })
         })
     }

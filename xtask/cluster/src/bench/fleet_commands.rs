@@ -70,7 +70,6 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, 
         let wall: Vec<_> = samples.iter().map(|samples| median(samples, |sample| sample.wall)).collect();
         progress("looking at memory");
         for (index, program) in programs.iter().enumerate() {
-            let is_ours = program.path == *binary;
             let floor = match program.name {
                 "get" => Some(wall[0]),
                 "status" | "expire" => Some(wall[1]),
@@ -83,9 +82,10 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, 
                 Some(floor) => time.at_most(MOST_TIMES * floor),
                 None => time,
             });
-            let peak = program.peak()?.resident_bytes;
-            let memory = Figure::bytes(&subject, "peak memory", peak);
-            figures.add(if is_ours { memory.at_most(float(MOST_RESIDENT_BYTES)) } else { memory });
+            if program.path == *binary {
+                let peak = program.peak()?.resident_bytes;
+                figures.add(Figure::bytes(&subject, "peak memory", peak).at_most(float(MOST_RESIDENT_BYTES)));
+            }
         }
         Ok(())
     })

@@ -23,7 +23,7 @@ pub enum Exit {
 pub type Meanings = (&'static [&'static str], [(Exit, &'static str); 5]);
 
 /// The meanings of the codes, by command. Any other command has [`OTHERS`].
-const MEANINGS: [Meanings; 5] = [
+const MEANINGS: [Meanings; 6] = [
     (
         &["run"],
         [
@@ -45,12 +45,25 @@ const MEANINGS: [Meanings; 5] = [
         ],
     ),
     (
-        &["status", "get"],
+        &["status", "get", "diff", "drift"],
         [
             (Exit::Done, "printed"),
             (Exit::Unexpected, UNEXPECTED),
             (Exit::Usage, "the command line is wrong; the cluster was not asked"),
-            (Exit::Failures, "with --exit-code: something is pending, failed, given up or stale"),
+            (
+                Exit::Failures,
+                "with --exit-code: something is pending, failed, given up or stale; nodes differ",
+            ),
+            (Exit::Unfinished, "the cluster could not be read, or no node is selected"),
+        ],
+    ),
+    (
+        &["check"],
+        [
+            (Exit::Done, "everything is as expected"),
+            (Exit::Unexpected, UNEXPECTED),
+            (Exit::Usage, "the command line or the file is wrong; the cluster was not asked"),
+            (Exit::Failures, "something is not as expected, or not known"),
             (Exit::Unfinished, "the cluster could not be read, or no node is selected"),
         ],
     ),

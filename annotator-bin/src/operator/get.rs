@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use node_annotator_core::fact::clean;
 use node_annotator_core::{Prefix, Registry};
 use serde::Serialize;
 
@@ -13,14 +12,8 @@ use super::fleet::node::Node;
 use super::fleet::selection::Nodes;
 use super::lists::{Form as ListForm, Reader};
 use super::status::shortened;
-use super::table::{self, Form, Table};
+use super::table::{self, Form, NONE, Table, cell};
 use crate::trouble::Trouble;
-
-/// What stands in a table where a node has no value.
-const NONE: &str = "-";
-
-/// Longest text of a cell: no fact is longer.
-const MAX_TEXT_BYTES: usize = 4096;
 
 /// What to show, and how.
 #[derive(Debug, Clone)]
@@ -235,10 +228,6 @@ impl Facts {
         let pairs = self.keys.iter().zip(values);
         pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?))).collect()
     }
-}
-
-fn cell(value: Option<&str>, none: &str) -> String {
-    value.map_or_else(|| none.to_owned(), |value| clean(value, MAX_TEXT_BYTES))
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@
 //! and exit codes.
 
 pub mod catalogue;
+pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod condition;
+pub(crate) mod diff;
 pub mod doctor;
+pub(crate) mod drift;
 pub(crate) mod expire;
 pub(crate) mod fleet;
 pub(crate) mod get;

@@ -103,12 +103,10 @@ impl Status {
 
     /// Everything on one line.
     pub(crate) fn line(&self) -> String {
-        let plural =
-            |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         format!(
             "{}, {}: {}",
-            plural(self.node_count, "node"),
-            plural(self.collectors.len(), "collector"),
+            table::counted(self.node_count, "node"),
+            table::counted(self.collectors.len(), "collector"),
             self.totals.line()
         )
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table as Drawing};
+use node_annotator_core::fact::clean;
 use serde::Serialize;
 
 /// The schema of all JSON and YAML that commands for a fleet print. A field is added without a new version;
@@ -14,6 +15,12 @@ const SCHEMA: &str = "node-annotator/v1";
 
 /// The narrowest table that is drawn: a terminal may say that it has no width.
 const MIN_WIDTH: u16 = 40;
+
+/// What stands in a table where a node has no value.
+pub(crate) const NONE: &str = "-";
+
+/// Longest text of a cell: no fact is longer.
+const MAX_TEXT_BYTES: usize = 4096;
 
 /// The shape of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,6 +90,27 @@ impl Table {
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         String::from_utf8(bytes).context("a table is text")
     }
+}
+
+/// A number with what it counts.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A text in lines that fit the terminal; on one line where there is none.
+pub(crate) fn paragraph(text: &str, width: Option<u16>) -> String {
+    match width {
+        Some(width) => {
+            let options = textwrap::Options::new(usize::from(width.max(MIN_WIDTH))).subsequent_indent("  ");
+            textwrap::fill(text, options) + "\n"
+        }
+        None => format!("{text}\n"),
+    }
+}
+
+/// A value as a table shows it.
+pub(crate) fn cell(value: Option<&str>, none: &str) -> String {
+    value.map_or_else(|| none.to_owned(), |value| clean(value, MAX_TEXT_BYTES))
 }
 
 /// As wide as the terminal that reads it; nothing where none does.

@@ -1,5 +1,6 @@
 //! The commands for a fleet, on a real control plane with a few nodes, each in another state.
 
+mod comparing;
 mod reading;
 mod writing;
 
@@ -181,6 +182,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 async fn a_fleet_is_seen_questioned_and_steered() -> Result<()> {
     let fleet = start().await?;
     reading::every_state_is_told_with_its_reason_and_facts_are_shown(&fleet).await?;
+    comparing::nodes_are_compared(&fleet).await?;
     writing::what_is_stale_runs_again_once_for_each_boot(&fleet).await?;
     writing::what_was_given_up_or_is_named_runs_again_in_waves(&fleet).await?;
     writing::keys_are_taken_away_and_those_of_others_stay(&fleet).await

@@ -16,6 +16,7 @@ use crate::cli::options::{CLUSTER, ClusterOptions, KeyOptions, OUTPUT, duration}
 use crate::cluster;
 use crate::exit::Exit;
 use crate::operator::condition::{Condition, Key};
+use crate::operator::fleet::grouping::Grouping;
 use crate::operator::fleet::installed::Installed;
 use crate::operator::fleet::selection::{Collectors, Names, Nodes};
 use crate::operator::fleet::state::Oldest;
@@ -55,7 +56,7 @@ pub(super) struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    async fn reader(&self, app: &App) -> Result<Reader, Trouble> {
+    pub(super) async fn reader(&self, app: &App) -> Result<Reader, Trouble> {
         let Self { cluster, context, user, request_timeout } = self;
         let kubeconfig = cluster.kubeconfig.as_deref();
         let mut config = cluster::configuration_of(kubeconfig, context.as_deref(), &app.user_agent()).await?;
@@ -114,6 +115,40 @@ impl NodesOptions {
     }
 }
 
+/// Which collectors.
+#[derive(Debug, Args)]
+pub(super) struct CollectorsOptions {
+    /// These collectors alone: names with commas; `-NAME` takes away. All that are there by default
+    #[arg(long, env = "NODE_ANNOTATOR_COLLECTORS", value_name = "LIST", allow_hyphen_values = true, help_heading = SELECTION)]
+    collectors: Option<String>,
+}
+
+impl CollectorsOptions {
+    pub(super) fn collectors(&self, registry: &Registry) -> Result<Collectors, Usage> {
+        let collectors = self.collectors.as_ref().map(|list| Collectors::parse(list, registry)).transpose();
+        Ok(collectors.map_err(|error| Usage(Trouble::plain(error)))?.unwrap_or_default())
+    }
+}
+
+/// Which nodes are meant to be alike.
+#[derive(Debug, Args)]
+pub(super) struct GroupOptions {
+    /// Compare nodes with equal values of these facts and labels; `none` compares all. By default nodes of one
+    /// pool, as clouds and autoscalers label them
+    #[arg(long, env = "NODE_ANNOTATOR_GROUP_BY", value_name = "FACTS", help_heading = SELECTION)]
+    group_by: Option<String>,
+}
+
+impl GroupOptions {
+    pub(super) fn grouping(&self, registry: &Registry) -> Result<Grouping, Usage> {
+        Ok(match self.group_by.as_deref() {
+            None => Grouping::Pool,
+            Some("none") => Grouping::None,
+            Some(list) => Grouping::Keys(keys(list, registry)?),
+        })
+    }
+}
+
 /// Which nodes and collectors, of which installation.
 #[derive(Debug, Args)]
 #[command(next_help_heading = SELECTION)]
@@ -121,9 +156,8 @@ pub(super) struct FleetOptions {
     #[command(flatten)]
     nodes: NodesOptions,
 
-    /// These collectors alone: names with commas; `-NAME` takes away. All that are installed by default
-    #[arg(long, env = "NODE_ANNOTATOR_COLLECTORS", value_name = "LIST", allow_hyphen_values = true, help_heading = SELECTION)]
-    collectors: Option<String>,
+    #[command(flatten)]
+    collectors: CollectorsOptions,
 
     /// The namespace that it is installed in, as given to `manifests`
     #[arg(long, env = "NODE_ANNOTATOR_NAMESPACE", default_value_t, help_heading = CLUSTER)]
@@ -138,9 +172,7 @@ pub(super) struct Meant {
 
 impl FleetOptions {
     pub(super) fn meant(&self, registry: &Registry) -> Result<Meant, Usage> {
-        let collectors = self.collectors.as_ref().map(|list| Collectors::parse(list, registry)).transpose();
-        let collectors = collectors.map_err(|error| Usage(Trouble::plain(error)))?.unwrap_or_default();
-        Ok(Meant { nodes: self.nodes.nodes(registry)?, collectors })
+        Ok(Meant { nodes: self.nodes.nodes(registry)?, collectors: self.collectors.collectors(registry)? })
     }
 
     pub(super) async fn reader(&self, app: &App) -> Result<Reader, Trouble> {
@@ -156,7 +188,7 @@ impl FleetOptions {
     /// Whether anything says which nodes or collectors are meant.
     pub(super) fn names_something(&self) -> bool {
         let NodesOptions { nodes, selector, condition, .. } = &self.nodes;
-        nodes.is_some() || selector.is_some() || condition.is_some() || self.collectors.is_some()
+        nodes.is_some() || selector.is_some() || condition.is_some() || self.collectors.collectors.is_some()
     }
 
     pub(super) fn installation(&self) -> &Installation {

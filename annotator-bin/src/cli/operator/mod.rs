@@ -1,8 +1,11 @@
 //! The commands of an operator, a file each.
 
+mod check;
 mod clean;
 mod completions;
+mod diff;
 mod doctor;
+mod drift;
 mod expire;
 mod explain;
 mod fleet;
@@ -33,6 +36,12 @@ pub(crate) enum OperatorCommand {
     Wait(Box<wait::WaitCommand>),
     /// Show facts of nodes, as columns
     Get(Box<get::GetCommand>),
+    /// Show in which facts two nodes differ
+    Diff(Box<diff::DiffCommand>),
+    /// Show what most nodes of a group have, and which of them differ
+    Drift(Box<drift::DriftCommand>),
+    /// Hold the facts of nodes against what is expected of them
+    Check(Box<check::CheckCommand>),
     /// Run collectors again, by taking their labels away
     Rerun(Box<rerun::RerunCommand>),
     /// Run again what is stale: of another boot, kernel or machine, or too old
@@ -54,6 +63,9 @@ impl OperatorCommand {
             Self::Status(command) => command.run(registry, app),
             Self::Wait(command) => command.run(registry, app),
             Self::Get(command) => command.run(registry, app),
+            Self::Diff(command) => command.run(registry, app),
+            Self::Drift(command) => command.run(registry, app),
+            Self::Check(command) => command.run(registry, app),
             Self::Rerun(command) => command.run(registry, app),
             Self::Expire(command) => command.run(registry, app),
             Self::Clean(command) => command.run(registry, app),

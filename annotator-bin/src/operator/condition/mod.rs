@@ -4,10 +4,12 @@ mod grammar;
 pub(crate) mod value;
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use node_annotator_core::{Fact, Kind, Prefix, Registry};
 
 use super::fleet::node::Node;
+use super::fleet::values::is_told;
 
 /// What must hold of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Key {
         let known = known.or_else(|| {
             fact.is_some_and(|fact| node_annotator_core::key::RESERVED_FACTS.contains(&fact)).then_some(None)
         });
+        let known = known.or_else(|| collector.takes_named_facts.then_some(None));
         let known = known.ok_or_else(|| {
             let names = collector.facts.iter().filter_map(|fact| fact.name).collect::<Vec<_>>().join(", ");
             format!("`{name}` has no fact `{}`: it has {names}", fact.unwrap_or_default())
@@ -89,6 +92,18 @@ impl Key {
             Self::Fact(name, None) => node.annotation(&prefix.named(name)).or_else(|| node.label(name)),
             Self::Fact(name, Some(_)) => node.annotation(&prefix.named(name)),
             Self::Label(key) => node.label(key),
+        }
+    }
+
+    /// Whether it is known what a node has: of a label it is, of a fact where there is a value or its collector is
+    /// done. What no collector here has may be a label, of which it is known that it is not there.
+    fn is_told(&self, node: &Node, prefix: &Prefix) -> bool {
+        match self {
+            Self::Label(_) | Self::Fact(_, None) => true,
+            Self::Fact(name, Some(_)) => {
+                let collector = name.split('.').next().unwrap_or_default();
+                self.value(node, prefix).is_some() || is_told(node, collector, prefix)
+            }
         }
     }
 
@@ -129,6 +144,42 @@ impl Condition {
                 Some(found) => operator.holds(key.kind(), found, value),
             },
         }
+    }
+
+    /// The same, or nothing where it hangs on facts of collectors that are not done on the node.
+    pub(crate) fn told(&self, node: &Node, prefix: &Prefix) -> Option<bool> {
+        // Of several, one that decides is enough, whatever is unknown.
+        let decided = |conditions: &[Self], by: bool| {
+            let mut all = Some(!by);
+            for condition in conditions {
+                match condition.told(node, prefix) {
+                    Some(value) if value == by => return Some(by),
+                    Some(_) => {}
+                    None => all = None,
+                }
+            }
+            all
+        };
+        match self {
+            Self::All(conditions) => decided(conditions, false),
+            Self::Any(conditions) => decided(conditions, true),
+            Self::Not(condition) => condition.told(node, prefix).map(|told| !told),
+            Self::Has(key) | Self::In(key, _) | Self::Compare(key, ..) => {
+                key.is_told(node, prefix).then(|| self.holds(node, prefix))
+            }
+        }
+    }
+
+    /// The facts and labels that it looks at, each once.
+    pub(crate) fn keys(&self) -> Vec<&Key> {
+        let mut keys = match self {
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().flat_map(Self::keys).collect(),
+            Self::Not(condition) => condition.keys(),
+            Self::Has(key) | Self::In(key, _) | Self::Compare(key, ..) => vec![key],
+        };
+        let mut seen = BTreeSet::new();
+        keys.retain(|key| seen.insert(key.as_str()));
+        keys
     }
 }
 
@@ -209,6 +260,36 @@ mod tests {
             ["virt == kvm", "kernel.taints contains P,O", "site-rack > 1", "site-none > 1", "virt in (kvm)"]
         {
             assert!(!holds(condition), "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_hangs_on_a_collector_that_is_not_done_is_unknown() {
+        let node: Node = serde_json::from_value(json!({ "metadata": {
+            "name": "n1",
+            "labels": { "k8s.haim.dev/virt": "saved" },
+            "annotations": { "k8s.haim.dev/kernel.major": "6" },
+        } }))
+        .unwrap();
+        let registry = Registry::from_inventory().unwrap();
+        for (condition, told) in [
+            // A fact that a failed collector has left counts.
+            ("kernel.major >= 6", Some(true)),
+            ("kernel.minor >= 6", None),
+            ("kernel.minor != 6", None),
+            ("not kernel.minor", None),
+            ("kernel.minor in (1, 2)", None),
+            // Done without a value: there is none.
+            ("virt == kvm", Some(false)),
+            ("not virt", Some(true)),
+            ("kernel.minor or kernel.major", Some(true)),
+            ("kernel.minor or virt", None),
+            ("kernel.minor and virt", Some(false)),
+            ("kernel.minor and kernel.major", None),
+            ("site-rack == 7 or example.com/rack", Some(false)),
+        ] {
+            let condition = Condition::parse(condition, &registry).unwrap();
+            assert_eq!(condition.told(&node, &Prefix::default()), told, "{condition:?}");
         }
     }
 

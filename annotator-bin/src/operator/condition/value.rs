@@ -32,6 +32,15 @@ pub(crate) fn contains(kind: Option<Kind>, value: &str, part: &str) -> bool {
     }
 }
 
+/// The words of a list that another one lacks, and how many are in both.
+pub(crate) fn beyond<'a>(list: &'a str, other: &str) -> (Vec<&'a str>, usize) {
+    let listed = |list: &'a str| list.split(',').filter(|word| *word != "none");
+    let others = words(other);
+    let beyond: Vec<_> = listed(list).filter(|word| !others.contains(word)).collect();
+    let common = listed(list).count() - beyond.len();
+    (beyond, common)
+}
+
 /// An order in which any two values stand, for sorting.
 pub(crate) fn order(kind: Option<Kind>, one: &str, other: &str) -> Ordering {
     compare(kind, one, other).unwrap_or_else(|| versions(one, other)).then_with(|| one.cmp(other))

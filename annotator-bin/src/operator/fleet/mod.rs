@@ -5,6 +5,7 @@
 pub(crate) mod age;
 pub(crate) mod demand;
 pub(crate) mod follow;
+pub(crate) mod grouping;
 pub(crate) mod installed;
 pub(crate) mod names;
 pub(crate) mod node;
@@ -13,3 +14,4 @@ pub(crate) mod pods;
 pub(crate) mod removal;
 pub(crate) mod selection;
 pub(crate) mod state;
+pub(crate) mod values;

@@ -11,8 +11,8 @@ use node_annotator::node::run::{Settings, Target};
 use node_annotator::output::Format;
 use node_annotator::process::stop::channel;
 use node_annotator_core::{
-    Collect, CollectError, Collector, Context, DoneMark, Fact, GiveUpAfter, HostRoot, Prefix, Registry,
-    Selection, Stability, Topic,
+    Collect, CollectError, Collector, Context, DoneMark, Fact, GiveUpAfter, HostRoot, LabelFacts, Prefix,
+    Registry, Selection, Stability, Topic,
 };
 use tempfile::TempDir;
 
@@ -54,6 +54,7 @@ async fn memory_after_hundreds_of_tries_is_that_of_the_first_ones() {
             prefix: Prefix::default(),
             done_mark: DoneMark::Saved,
             stamp_day: false,
+            labels: LabelFacts::default(),
             target: Target::DryRun,
             deadline: Duration::from_mins(1),
             publish_budget: Duration::from_secs(30),

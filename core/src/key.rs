@@ -12,13 +12,17 @@ pub const DEFAULT_PREFIX: &str = "k8s.haim.dev";
 pub const MAX_NAME_BYTES: usize = 63;
 
 /// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
-pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, "value", BOOT_ID, COLLECTED_AT];
+pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, PRIMARY_LABEL, BOOT_ID, COLLECTED_AT];
 
 /// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
 pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
 
 const ERROR: &str = "error";
 const FAILED: &str = "failed";
+
+/// What the label of a primary fact has in place of a fact's name: the collector's own key is its done label.
+pub(crate) const PRIMARY_LABEL: &str = "value";
+
 const BOOT_ID: &str = "boot-id";
 const COLLECTED_AT: &str = "collected-at";
 const OPT_OUT: &str = "opt-out";
@@ -31,7 +35,7 @@ const REVISION: &str = ".r";
 pub const MAX_REVISION: u32 = 999;
 
 /// Longest value of a label.
-const MAX_LABEL_VALUE_BYTES: usize = 63;
+pub(crate) const MAX_LABEL_VALUE_BYTES: usize = 63;
 
 /// Longest generation, which leaves room for the highest revision.
 const MAX_GENERATION_BYTES: usize = MAX_LABEL_VALUE_BYTES - REVISION.len() - 3;
@@ -74,6 +78,17 @@ impl Prefix {
     pub fn parts<'a>(&self, key: &'a str) -> Option<(&'a str, Option<&'a str>)> {
         let name = key.strip_prefix(self.as_str())?.strip_prefix('/')?;
         Some(name.split_once('.').map_or((name, None), |(collector, fact)| (collector, Some(fact))))
+    }
+
+    /// The label that holds a fact, where it is one; `None` is the primary fact.
+    pub fn label(&self, collector: &str, fact: Option<&str>) -> String {
+        self.fact(collector, Some(fact.unwrap_or(PRIMARY_LABEL)))
+    }
+
+    /// The collector and the end of the name, of a key under this prefix that is the label of a fact.
+    pub fn parts_of_label<'a>(&self, key: &'a str) -> Option<(&'a str, &'a str)> {
+        let (collector, end) = self.parts(key)?;
+        end.filter(|end| *end != FAILED).map(|end| (collector, end))
     }
 
     /// The annotation that holds the last failure of a collector.
@@ -287,6 +302,12 @@ mod tests {
         assert_eq!(prefix.done("kernel"), "k8s.haim.dev/kernel");
         assert_eq!(prefix.failed("kernel"), "k8s.haim.dev/kernel.failed");
         assert!(prefix.is_failed(&prefix.failed("kernel")));
+        assert_eq!(prefix.label("kernel", Some("major")), "k8s.haim.dev/kernel.major");
+        assert_eq!(prefix.label("virt", None), "k8s.haim.dev/virt.value");
+        assert_eq!(prefix.parts_of_label("k8s.haim.dev/virt.value"), Some(("virt", "value")));
+        for other in [prefix.done("virt"), prefix.failed("virt"), prefix.opt_out()] {
+            assert_eq!(prefix.parts_of_label(&other), None, "{other}");
+        }
         for other in
             ["k8s.haim.dev/failed", "k8s.haim.dev/a.b.failed", "x/kernel.failed", "k8s.haim.dev/kernel"]
         {

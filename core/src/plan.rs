@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{Collector, DoneMark, Outcome, Prefix, Report};
+use crate::{Collector, DoneMark, LabelFacts, Outcome, Prefix, Report};
 
 /// Key to value; `None` deletes the key, which is harmless where it does not exist.
 pub type Changes = BTreeMap<String, Option<String>>;
@@ -49,6 +49,15 @@ impl Plan {
             plan.labels.insert(prefix.failed(name), None);
         }
         plan
+    }
+
+    /// The same with the labels of facts: set where the collector is done and has the fact, deleted where it is
+    /// done and has not.
+    #[must_use]
+    pub fn labelling(mut self, report: &Report, labels: &LabelFacts, prefix: &Prefix) -> Self {
+        let values = labels.of(report, prefix).into_iter();
+        self.labels.extend(values.map(|(key, value)| (key, value.ok())));
+        self
     }
 
     /// The same with collectors that are given up: their DaemonSets leave the node alone, as if they were

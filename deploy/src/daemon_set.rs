@@ -118,6 +118,11 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if settings.stamp_day {
         args.push("--stamp-day".to_owned());
     }
+    let labels: Vec<_> =
+        workload.collectors().iter().flat_map(|collector| settings.labels.names(collector)).collect();
+    if !labels.is_empty() {
+        args.push(format!("--labels={}", labels.join(",")));
+    }
     if settings.trust_sandbox {
         args.push("--trust-sandbox".to_owned());
     }

@@ -189,6 +189,12 @@ fn reason_against(key: &str, value: &str, settings: &Settings) -> Option<&'stati
         Some("collectors run on linux only")
     } else if ended(key) || key == settings.prefix.opt_out() {
         Some("nodes with this label are done, given up or opted out, and never run")
+    } else if settings
+        .selection
+        .iter()
+        .any(|it| settings.labels.keys(it, &settings.prefix).any(|label| label == key))
+    {
+        Some("a run sets this label: no new node has it, and none would get a run")
     } else if exclusions(settings).iter().any(|exclusion| exclusion.matches(key, value)) {
         Some("nodes with this label are left out, and never run")
     } else {

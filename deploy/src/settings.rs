@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use node_annotator_core::{DoneMark, GiveUpAfter, Prefix, Selection};
+use node_annotator_core::{DoneMark, GiveUpAfter, LabelFacts, Prefix, Selection};
 
 use crate::architecture::Architecture;
 use crate::placement::Exclusion;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub mark: DoneMark,
     /// Whether each collector writes beside its facts on which day it read them.
     pub stamp_day: bool,
+    /// The facts that are labels too.
+    pub labels: LabelFacts,
     /// The namespace, and with it the names of all objects.
     pub installation: Installation,
     /// The image reference.
@@ -91,6 +93,7 @@ impl Settings {
             allow_foreign_prefix: false,
             mark: DoneMark::default(),
             stamp_day: false,
+            labels: LabelFacts::default(),
             installation: Installation::default(),
             image: DEFAULT_IMAGE.to_owned(),
             image_pull_policy: ImagePullPolicy::default(),

@@ -8,6 +8,7 @@ mod fleet;
 mod giving_up;
 mod guard;
 mod killed;
+mod labels;
 mod lifecycle;
 mod outages;
 mod requests;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use jiff::SignedDuration;
-use node_annotator_core::{DoneMark, Generation, GiveUpAfter, NamedFacts, Prefix, Registry, Selection};
+use node_annotator_core::{
+    DoneMark, Generation, GiveUpAfter, LabelFacts, NamedFacts, Prefix, Registry, Selection,
+};
 
 use super::Usage;
 use crate::output::Format;
@@ -127,6 +129,28 @@ pub(super) struct StampOptions {
     /// A run that finds the same as before then changes the Node all the same, once a day.
     #[arg(long, env = "NODE_ANNOTATOR_STAMP_DAY", value_parser = BoolishValueParser::new())]
     pub(super) stamp_day: bool,
+}
+
+/// Which facts are labels too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = KEYS)]
+pub(super) struct LabelOptions {
+    /// Facts that are labels too, for schedulers to select on: `cpu-model.isa-level,virt`
+    ///
+    /// A label has the key of the annotation, and that of a primary fact PREFIX/COLLECTOR.value. Characters
+    /// that a label cannot have become `_`. Facts that differ on every node, and text for people, are
+    /// refused. May be repeated, or be a list with commas.
+    #[arg(long, env = "NODE_ANNOTATOR_LABELS", value_name = "LIST", value_delimiter = ',')]
+    labels: Vec<String>,
+}
+
+impl LabelOptions {
+    /// The facts that the list names, of the collectors that run.
+    pub(super) fn labels(&self, selection: &Selection) -> Result<LabelFacts, Usage> {
+        let collectors: Vec<_> = selection.iter().collect();
+        LabelFacts::parse(self.labels.iter().map(String::as_str), &collectors)
+            .map_err(|error| Usage(Trouble::plain(error)))
+    }
 }
 
 impl GenerationOptions {

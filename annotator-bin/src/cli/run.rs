@@ -11,8 +11,8 @@ use node_annotator_core::{Context, Environment, GiveUpAfter, HostRoot, Registry}
 
 use super::Usage;
 use super::options::{
-    CLUSTER, COLLECTORS, ClusterOptions, GenerationOptions, KeyOptions, LogOptions, OUTPUT, OutputOptions,
-    SelectionOptions, StampOptions, duration, give_up_after,
+    CLUSTER, COLLECTORS, ClusterOptions, GenerationOptions, KeyOptions, LabelOptions, LogOptions, OUTPUT,
+    OutputOptions, SelectionOptions, StampOptions, duration, give_up_after,
 };
 use super::variables::process_environment;
 use crate::app::App;
@@ -60,6 +60,9 @@ pub(super) struct RunCommand {
 
     #[command(flatten)]
     stamp: StampOptions,
+
+    #[command(flatten)]
+    labels: LabelOptions,
 
     /// The Node to write on; in a pod, set `NODE_NAME` from `spec.nodeName`
     ///
@@ -198,8 +201,10 @@ impl RunCommand {
                 "in a pod it is where the host's root is mounted",
             )));
         }
+        let selection = self.selection.selection(registry)?;
         Ok(Settings {
-            selection: self.selection.selection(registry)?,
+            labels: self.labels.labels(&selection)?,
+            selection,
             prefix: self.keys.prefix.clone(),
             done_mark: self.generation.done_mark(),
             stamp_day: self.stamp.stamp_day,

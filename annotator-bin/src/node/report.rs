@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use node_annotator_core::key::fact_name;
-use node_annotator_core::{Entry, Outcome, Plan, Topic};
+use node_annotator_core::label::NoLabel;
+use node_annotator_core::{Entry, Outcome, Plan, Report, Topic};
 use serde_json::{Value, json};
 
 use super::publish::Published;
@@ -15,7 +16,7 @@ use crate::trouble::Trouble;
 /// A run as text or JSON.
 pub fn render(finished: &Finished, settings: &Settings, format: Format) -> String {
     match format {
-        Format::Text => Text(finished).to_string(),
+        Format::Text => Text(finished, settings).to_string(),
         Format::Json => format!("{:#}\n", to_json(finished, settings)),
     }
 }
@@ -31,8 +32,9 @@ fn to_json(finished: &Finished, settings: &Settings) -> Value {
         Finished::Ran { plan, written: Written::Stored(published), .. } => (Some(plan), Some(published)),
         Finished::Ran { plan, .. } => (Some(plan), None),
     };
+    let labels = (!settings.labels.is_empty()).then(|| labels(finished, settings));
     let error = finished.trouble().map(|Trouble { what, hint }| json!({ "message": what, "hint": hint }));
-    json!({
+    let mut object = json!({
         "node": node,
         "prefix": settings.prefix.as_str(),
         "collectors": finished.report(),
@@ -40,15 +42,30 @@ fn to_json(finished: &Finished, settings: &Settings) -> Value {
         "published": published.map(|stored| json!({ "resourceVersion": stored.resource_version })),
         "error": error,
         "exitCode": finished.exit().code(),
-    })
+    });
+    if let Some(labels) = labels {
+        let (set, left_out): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(_, value)| value.is_ok());
+        let text = |(key, value): (String, Result<_, NoLabel>)| {
+            (key, value.unwrap_or_else(|reason| reason.to_string()))
+        };
+        object["labels"] = json!(set.into_iter().map(text).collect::<BTreeMap<_, _>>());
+        object["labelsLeftOut"] = json!(left_out.into_iter().map(text).collect::<BTreeMap<_, _>>());
+    }
+    object
 }
 
-struct Text<'a>(&'a Finished);
+/// What the labels of facts say, by their keys.
+fn labels(finished: &Finished, settings: &Settings) -> BTreeMap<String, Result<String, NoLabel>> {
+    finished.report().map(|report| settings.labels.of(report, &settings.prefix)).unwrap_or_default()
+}
+
+struct Text<'a>(&'a Finished, &'a Settings);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(finished) = self;
-        f.write_str(&by_topic(finished.report().iter().flat_map(|report| report.entries())))?;
+        let Self(finished, settings) = self;
+        let entries = finished.report().map(Report::entries).unwrap_or_default();
+        f.write_str(&by_topic(entries, label_rows(finished, settings)))?;
         match finished {
             Finished::Stopped(trouble) | Finished::Ran { written: Written::Failed(trouble), .. } => {
                 writeln!(f, "\nnothing is written: {trouble}")
@@ -66,20 +83,33 @@ impl Display for Text<'_> {
     }
 }
 
-/// What all collectors have to say, below their topics.
-fn by_topic<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
+/// What all collectors have to say, below their topics, and then the labels of facts.
+fn by_topic(entries: &[Entry], labels: Vec<(String, String)>) -> String {
     let mut topics = BTreeMap::<Topic, Vec<(String, String)>>::new();
     for entry in entries {
         topics.entry(entry.collector.topic).or_default().extend(rows(entry));
     }
-    let lines = columns(&topics.values().flatten().cloned().collect::<Vec<_>>(), 2);
+    let topics = topics.into_iter().map(|(topic, rows)| (topic.as_str(), rows));
+    let labels = (!labels.is_empty()).then_some(("labels", labels));
+    let parts: Vec<_> = topics.chain(labels).collect();
+    let rows: Vec<_> = parts.iter().flat_map(|(_, rows)| rows).cloned().collect();
+    let lines = columns(&rows, 2);
     let mut lines = lines.lines();
     let mut text = String::new();
-    for (topic, rows) in topics {
-        text.extend([topic.as_str(), "\n"]);
+    for (heading, rows) in parts {
+        text.extend([heading, "\n"]);
         text.extend(lines.by_ref().take(rows.len()).flat_map(|line| [line, "\n"]));
     }
     text
+}
+
+/// The labels of facts that are there, and why others are not.
+fn label_rows(finished: &Finished, settings: &Settings) -> Vec<(String, String)> {
+    let labels = labels(finished, settings).into_iter();
+    labels
+        .filter(|(_, value)| *value != Err(NoLabel::Missing))
+        .map(|(key, value)| (key, value.unwrap_or_else(|reason| format!("no label: {reason}"))))
+        .collect()
 }
 
 /// What one collector has to say, in two columns.

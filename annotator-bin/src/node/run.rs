@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kube::{Client, Config};
-use node_annotator_core::{Context, DoneMark, GiveUpAfter, Plan, Prefix, Report, Runner, Selection};
+use node_annotator_core::{
+    Context, DoneMark, GiveUpAfter, LabelFacts, Plan, Prefix, Report, Runner, Selection,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
@@ -30,6 +32,8 @@ pub struct Settings {
     pub done_mark: DoneMark,
     /// Whether the day is written beside the facts.
     pub stamp_day: bool,
+    /// The facts that are labels too.
+    pub labels: LabelFacts,
     /// Where the result goes.
     pub target: Target,
     /// When a try has written what there is to write, counted from its start.
@@ -178,8 +182,10 @@ impl<'a> Run<'a> {
         if news.changed.entries().is_empty() {
             return self.unchanged();
         }
-        let Settings { prefix, done_mark, .. } = self.settings;
-        let plan = Plan::new(&news.changed, prefix, done_mark).giving_up(news.given_up, prefix, done_mark);
+        let Settings { prefix, done_mark, labels, .. } = self.settings;
+        let plan = Plan::new(&news.changed, prefix, done_mark)
+            .labelling(&news.changed, labels, prefix)
+            .giving_up(news.given_up, prefix, done_mark);
         let written = self.write(&plan, deadline).await;
         let finished = Finished::Ran { report, plan, written };
         if let Some(Trouble { what, hint }) = finished.trouble() {

@@ -58,7 +58,7 @@ pub fn gate<'a>(
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
-    use node_annotator_core::{DoneMark, Registry};
+    use node_annotator_core::{DoneMark, LabelFacts, Registry};
     use node_annotator_deploy::StartupTaint;
 
     use super::super::doctor::Settings;
@@ -74,6 +74,7 @@ mod tests {
             prefix: Settings::default().prefix,
             mark: DoneMark::Saved,
             stamp_day: false,
+            labels: LabelFacts::default(),
             startup_taint: Some(StartupTaint { key: KEY.to_owned(), on_failure }),
             collectors: ["cpu-model", "virt"].map(|name| registry.find(name).unwrap()).to_vec(),
         }

@@ -195,6 +195,15 @@ fn what_no_cluster_would_take_is_a_usage_error() {
         (&["--collectors=files", "--fact=rack", "--retired-fact=rack"], "declared or retired twice"),
         (&["--collectors=files", "--facts-dir=facts.d"], "not an absolute path"),
         (&["--collectors=files", "--facts-dir=/proc/facts"], "there without being declared"),
+        (&["--labels=virt", "--node-selector=k8s.haim.dev/virt.value=kvm"], "no new node has it"),
+        (&["--labels=kernel.build"], "it is text for people"),
+        (&["--labels=kernel.majr"], "has no such fact\nvalid: kernel, "),
+        (&["--collectors=virt", "--labels=kernel"], "is not selected\nselected: virt"),
+        (
+            &["--collectors=digital-ocean-anchor-ip", "--labels=digital-ocean-anchor-ip"],
+            "another one on every node",
+        ),
+        (&["--collectors=files", "--fact=rack", "--labels=files.rack"], "it is text for people"),
         (&["-o", "toml"], "possible values: yaml, json"),
     ] {
         let output = manifests(arguments);

@@ -41,6 +41,9 @@ fn text_for_people() {
     assert_snapshot!("written", stdout(&run(&mut publishing(&pod, &api, "default,failing,panicking"))));
     let dry_run = run(&mut pod.faulty(&["--collectors", "default,failing", "--dry-run"]));
     assert_snapshot!("dry-run", stdout(&dry_run));
+    let mut labelled =
+        pod.faulty(&["--collectors", "default,failing", "--dry-run", "--labels=good.boots,good"]);
+    assert_snapshot!("labels", stdout(&run(&mut labelled)));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use node_annotator::node::publish::Patience;
 use node_annotator::node::run::{Finished, Run, Settings, Target, Written};
 use node_annotator::process::stop::{Stop, channel};
 use node_annotator_core::{
-    Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, Prefix, Selection, Stability,
-    Topic,
+    Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, LabelFacts, Prefix,
+    Selection, Stability, Topic,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -39,6 +39,7 @@ pub(crate) fn settings(collector: &'static Collector, target: Target) -> Setting
         prefix: Prefix::default(),
         done_mark: DoneMark::Saved,
         stamp_day: false,
+        labels: LabelFacts::default(),
         target,
         deadline: Duration::from_mins(1),
         publish_budget: Duration::from_secs(30),

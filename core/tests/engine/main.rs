@@ -3,6 +3,7 @@
 mod facts;
 mod fakes;
 mod host;
+mod labels;
 mod plan;
 mod registry;
 mod report;

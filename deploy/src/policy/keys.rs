@@ -1,13 +1,13 @@
 //! Every key that a run of an installation can write, with what it can write there: the policy allows that
 //! and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use node_annotator_core::context::BootId;
 use node_annotator_core::fact::MAX_RUN_BYTES;
 use node_annotator_core::report::MAX_ERROR_BYTES;
-use node_annotator_core::{Collector, DoneMark, Prefix};
+use node_annotator_core::{Collector, DoneMark, LabelFacts, Prefix};
 
 /// The length of a day, `2026-11-25`.
 const DAY_BYTES: usize = 10;
@@ -17,6 +17,8 @@ const DAY_BYTES: usize = 10;
 pub struct Keys {
     /// The labels, each with its one value: of each collector the done label and the failed label.
     pub labels: BTreeMap<String, String>,
+    /// The labels that hold facts: of any value, and taken away where the fact is gone.
+    pub fact_labels: BTreeSet<String>,
     /// The annotations, each with the most bytes that its value has; `None` for those that are only deleted
     /// any more.
     pub annotations: BTreeMap<String, Option<usize>>,
@@ -26,8 +28,14 @@ pub struct Keys {
 
 impl Keys {
     /// What [`Plan`](node_annotator_core::Plan) can contain for these collectors, with the day beside the
-    /// facts or without it.
-    pub fn new(collectors: &[&'static Collector], prefix: &Prefix, mark: &DoneMark, stamp_day: bool) -> Self {
+    /// facts or without it, and with these facts as labels.
+    pub fn new(
+        collectors: &[&'static Collector],
+        prefix: &Prefix,
+        mark: &DoneMark,
+        stamp_day: bool,
+        facts_as_labels: &LabelFacts,
+    ) -> Self {
         let (mut labels, mut annotations) = (BTreeMap::new(), BTreeMap::new());
         let (mut facts_bytes, mut other_bytes) = (0, 0);
         for collector in collectors {
@@ -51,17 +59,20 @@ impl Keys {
             annotations.insert(prefix.error(name), Some(MAX_ERROR_BYTES));
             other_bytes += MAX_ERROR_BYTES;
         }
-        Self { labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + other_bytes }
+        let fact_labels =
+            collectors.iter().flat_map(|collector| facts_as_labels.keys(collector, prefix)).collect();
+        Self { labels, fact_labels, annotations, max_bytes: facts_bytes.min(MAX_RUN_BYTES) + other_bytes }
     }
 
     /// What a policy lists, by whatever version: what it allows is that, and not what it tells of itself.
     /// Nothing if it lists its keys in another way. That all values together are bounded is left out.
     pub fn listed(policy: &ValidatingAdmissionPolicy) -> Option<Self> {
         let variables = policy.spec.as_ref()?.variables.as_ref()?;
-        let entries = |name: &str| {
+        let expression = |name: &str| {
             let variable = variables.iter().find(|variable| variable.name == name)?;
-            entries(&variable.expression)
+            Some(variable.expression.as_str())
         };
+        let entries = |name: &str| entries(expression(name)?);
         let label = |(key, value): (&str, &str)| {
             let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
             Some((key.to_owned(), value.to_owned()))
@@ -72,7 +83,12 @@ impl Keys {
         };
         let annotations: BTreeMap<_, _> =
             entries("annotations")?.into_iter().map(annotation).collect::<Option<_>>()?;
+        let fact_labels = match expression(FACT_LABELS) {
+            None => BTreeSet::new(),
+            Some(list) => items(list)?.into_iter().map(str::to_owned).collect(),
+        };
         Some(Self {
+            fact_labels,
             labels: entries("labels")?.into_iter().map(label).collect::<Option<_>>()?,
             max_bytes: annotations.values().flatten().sum(),
             annotations,
@@ -83,6 +99,21 @@ impl Keys {
     pub(super) fn exceed_a_run(&self) -> bool {
         self.annotations.values().flatten().sum::<usize>() > self.max_bytes
     }
+}
+
+/// The variable that lists the labels of facts, where there are any.
+pub(super) const FACT_LABELS: &str = "factLabels";
+
+/// A list of keys in CEL.
+pub(super) fn list<'a>(keys: impl IntoIterator<Item = &'a String>) -> String {
+    let lines: Vec<_> = keys.into_iter().map(|key| format!("  '{key}'")).collect();
+    format!("[\n{}\n]", lines.join(",\n"))
+}
+
+/// The keys in such a list.
+fn items(list: &str) -> Option<Vec<&str>> {
+    let lines = list.strip_prefix("[\n")?.strip_suffix("\n]")?.split(",\n");
+    lines.map(|line| line.strip_prefix("  '")?.strip_suffix('\'')).collect()
 }
 
 /// A map in CEL. Keys and label values are of characters that need no escape.

@@ -6,6 +6,8 @@
 
 use node_annotator_core::write::FIELD_MANAGER;
 
+use super::keys::FACT_LABELS;
+
 /// Under this name the API server puts together the entries of those who wrote longest ago, and under no
 /// subresource.
 const OLDEST: &str = "ancient-changes";
@@ -59,7 +61,8 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
 
 /// No entry claims what its manager did not have, but for ours, which may claim the keys that a run writes;
 /// and the list of taints, where the startup taint goes out of it.
-pub(super) fn claims(with_taint: bool) -> String {
+pub(super) fn claims(with_taint: bool, with_facts: bool) -> String {
+    let key = key(with_facts);
     let taints = if with_taint { format!(" || (m.ours && {TAINTS})") } else { String::new() };
     format!(
         "\
@@ -69,7 +72,7 @@ variables.altered.all(m, (m.ours || size(m.before) > 0)
     && m.entry.fieldsV1[a].all(b,
       (size(m.entry.fieldsV1[a][b]) > 0 || m.before.exists(old, old.?fieldsV1[?a][?b] == m.entry.?fieldsV1[?a][?b]){taints})
       && m.entry.fieldsV1[a][b].all(c,
-        (m.ours && size(m.entry.fieldsV1[a][b][c]) == 0 && {KEY})
+        (m.ours && size(m.entry.fieldsV1[a][b][c]) == 0 && {key})
         || m.before.exists(old, old.?fieldsV1[?a][?b][?c] == m.entry.?fieldsV1[?a][?b][?c])
         || (m.merged && size(m.entry.fieldsV1[a][b][c]) > 0 && m.entry.fieldsV1[a][b][c].all(d,
           m.before.exists(old, old.?fieldsV1[?a][?b][?c][?d] == m.entry.?fieldsV1[?a][?b][?c][?d])))))))"
@@ -78,7 +81,8 @@ variables.altered.all(m, (m.ours || size(m.before) > 0)
 
 /// What others have claimed stays theirs, but for the keys that a run writes, and the list of taints where
 /// the startup taint goes: those change hands with each write.
-pub(super) fn claims_kept(with_taint: bool) -> String {
+pub(super) fn claims_kept(with_taint: bool, with_facts: bool) -> String {
+    let key = key(with_facts);
     let taints = if with_taint { format!(" || ({TAINTS})") } else { String::new() };
     format!(
         "\
@@ -86,16 +90,24 @@ variables.losing.all(m, m.entry.?fieldsV1.orValue({{}}).all(a,
   (size(m.entry.fieldsV1[a]) > 0 || m.after.exists(new, new.?fieldsV1[?a].hasValue()))
   && m.entry.fieldsV1[a].all(b,
     (size(m.entry.fieldsV1[a][b]) > 0 || m.after.exists(new, new.?fieldsV1[?a][?b].hasValue()){taints})
-    && m.entry.fieldsV1[a][b].all(c, {KEY}
+    && m.entry.fieldsV1[a][b].all(c, {key}
       || m.after.exists(new, new.?fieldsV1[?a][?b][?c] == m.entry.?fieldsV1[?a][?b][?c]
         || (new.manager != m.entry.manager && new.?fieldsV1[?a][?b][?c].hasValue()))))))"
     )
 }
 
 /// Three steps that end at a key that a run writes, or at the map that it is in.
-const KEY: &str = "(a == 'f:metadata' && (
-          b == 'f:labels' && (c == '.' || c.startsWith('f:') && c.substring(2) in variables.labels)
-          || b == 'f:annotations' && (c == '.' || c.startsWith('f:') && c.substring(2) in variables.annotations)))";
+fn key(with_facts: bool) -> String {
+    let one_of = |keys: &str| format!("c.startsWith('f:') && c.substring(2) in variables.{keys}");
+    let fact = if with_facts { format!(" || {}", one_of(FACT_LABELS)) } else { String::new() };
+    format!(
+        "(a == 'f:metadata' && (
+          b == 'f:labels' && (c == '.' || {}{fact})
+          || b == 'f:annotations' && (c == '.' || {})))",
+        one_of("labels"),
+        one_of("annotations")
+    )
+}
 
 /// Two steps that end at the list of taints, in a write that takes the startup taint out of it.
 const TAINTS: &str = "variables.taintGoes && a == 'f:spec' && b == 'f:taints'";

@@ -8,6 +8,7 @@
 //! any Node whole to who knows its name.
 
 mod keys;
+mod labels;
 mod managed_fields;
 mod rules;
 mod scope;

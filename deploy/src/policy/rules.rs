@@ -5,6 +5,7 @@ use node_annotator_core::Prefix;
 use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON, UNKNOWN};
 
 use super::keys::literal;
+use super::labels::{self, Marks};
 use super::{Keys, Scope, managed_fields, startup_taint};
 
 /// One thing that every write must satisfy.
@@ -25,8 +26,7 @@ pub(super) const SPEC_IS_KEPT: &str = "the Node's spec may not be changed: no ta
 pub fn rules(scope: &Scope) -> Vec<Rule> {
     let prefix = &scope.prefix;
     let keys = scope.keys();
-    let failed = failed_end(prefix);
-    let done_of_k = format!("k.substring(0, size(k) - {})", failed.len());
+    let with_facts = !keys.fact_labels.is_empty();
     let rule = |id, expression: &str, message: &str| Rule {
         id,
         expression: expression.to_owned(),
@@ -55,25 +55,9 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
              && object.metadata.?generateName == oldObject.metadata.?generateName",
             "the Node's finalizers, owners and generated name may not be changed",
         ),
-        rule(
-            "labels",
-            "variables.setLabels.all(k, k in variables.labels && variables.newLabels[k] == variables.labels[k])",
-            &format!(
-                "of labels only `{prefix}/<collector>` and `{prefix}/<collector>{failed}` may be set, for the collectors and to \
-                 the values that were installed"
-            ),
-        ),
-        rule(
-            "labels-kept",
-            &format!(
-                "variables.removedLabels.all(k, k.endsWith('{failed}'))\n\
-                 && variables.removedLabels.all(k, k in variables.labels)\n\
-                 && variables.removedLabels.all(k, variables.newLabels[?{done_of_k}] == variables.labels[?{done_of_k}])"
-            ),
-            &format!(
-                "no label may be removed but `{prefix}/<collector>{failed}` where the collector is done"
-            ),
-        ),
+    ];
+    rules.extend(labels::rules(prefix, with_facts));
+    rules.extend([
         rule(
             "annotations",
             "variables.setAnnotations.all(k, k in variables.annotations\n\
@@ -87,7 +71,7 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
             "variables.removedAnnotations.all(k, k in variables.annotations)",
             &format!("only annotations of the installed collectors under `{prefix}/` may be removed"),
         ),
-    ];
+    ]);
     if keys.exceed_a_run() {
         rules.push(rule(
             "total-size",
@@ -111,17 +95,17 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
         ),
         rule(
             "claims",
-            &managed_fields::claims(scope.startup_taint.is_some()),
+            &managed_fields::claims(scope.startup_taint.is_some(), with_facts),
             &format!("in managed fields only `{FIELD_MANAGER}` may claim more than before, and only keys that it writes"),
         ),
         rule(
             "claims-kept",
-            &managed_fields::claims_kept(scope.startup_taint.is_some()),
+            &managed_fields::claims_kept(scope.startup_taint.is_some(), with_facts),
             "managed fields of others may not be taken from them",
         ),
     ]);
     rules.extend(scope.startup_taint.iter().map(|taint| startup_taint::rule(scope, taint)));
-    rules.push(rule("rate", &rate(prefix), TOO_SOON));
+    rules.push(rule("rate", &rate(prefix, with_facts), TOO_SOON));
     rules
 }
 
@@ -131,21 +115,30 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
 /// can take a failed label away where the collector is done, so that one counts when it is set. A write that
 /// only takes away is not noted. Of these a run makes one, for an error that is over beside a done label, and
 /// it leaves no other such error: each takes a write that sets an error before it. An error that tells what
-/// is unknown stays beside its done label, and does not count. Where somebody has cleared the record, nothing
-/// is noted and nothing can be held.
-fn rate(prefix: &Prefix) -> String {
+/// is unknown stays beside its done label, and does not count. Labels of facts count as facts do. Where
+/// somebody has cleared the record, nothing is noted and nothing can be held.
+fn rate(prefix: &Prefix, with_facts: bool) -> String {
     // The grammar of keys has the error's after the collector's own.
     let error = prefix.error("x").replace(&prefix.done("x"), "");
     let failed = failed_end(prefix);
+    let marks = Marks::among_labels(with_facts).set;
+    let (removed_facts, no_fact_removed) = if with_facts {
+        (
+            " + size(variables.removedLabels) - size(variables.removedMarks)",
+            "size(variables.removedLabels) == size(variables.removedMarks)\n  && ",
+        )
+    } else {
+        ("", "")
+    };
     format!(
         "\
-variables.setLabels.exists(k, !k.endsWith('{failed}'))
-|| size(variables.setLabels) + size(variables.setAnnotations) + size(variables.removedAnnotations) == 0
+variables.{marks}.exists(k, !k.endsWith('{failed}'))
+|| size(variables.setLabels) + size(variables.setAnnotations) + size(variables.removedAnnotations){removed_facts} == 0
 || size(variables.newManagers) == 0
 || variables.newOurs.exists(new, variables.oldOurs.all(old, !has(old.time)
   || timestamp(new.time) - timestamp(old.time) >= duration('{SECONDS_BETWEEN_WRITES}s')))
 || (size(variables.setLabels) + size(variables.setAnnotations) == 0 && size(variables.newOurs) >= size(variables.oldOurs)
-  && variables.removedAnnotations.all(k, k.endsWith('{error}') && !variables.oldAnnotations[k].startsWith('{UNKNOWN}'))
+  && {no_fact_removed}variables.removedAnnotations.all(k, k.endsWith('{error}') && !variables.oldAnnotations[k].startsWith('{UNKNOWN}'))
   && !variables.labels.exists(k, k in variables.newLabels && k + '{error}' in variables.newAnnotations
     && !variables.newAnnotations[k + '{error}'].startsWith('{UNKNOWN}')))"
     )
@@ -167,7 +160,7 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         )
     };
     let removed = |old: &str, new: &str| format!("variables.{old}.filter(k, !(k in variables.{new}))");
-    let Keys { labels, annotations, .. } = scope.keys();
+    let Keys { labels, fact_labels, annotations, .. } = scope.keys();
     // Nothing is short enough for what is only deleted any more.
     let bounds = annotations
         .iter()
@@ -186,6 +179,7 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         ("setAnnotations", set("newAnnotations", "oldAnnotations")),
         ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
     ];
+    variables.extend(labels::variables(&fact_labels));
     if let Some(taint) = &scope.startup_taint {
         variables.extend(startup_taint::variables(scope, taint));
         variables.extend(startup_taint::variables_of_change(taint));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use node_annotator_core::{Collector, DoneMark, NamedFacts, Prefix, PrivilegeClass};
+use node_annotator_core::{Collector, DoneMark, LabelFacts, NamedFacts, Prefix, PrivilegeClass};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
@@ -28,6 +28,8 @@ pub struct Scope {
     pub mark: DoneMark,
     /// Whether the day stands beside the facts.
     pub stamp_day: bool,
+    /// The facts that are labels too.
+    pub labels: LabelFacts,
     /// The taint that goes with the last done label.
     pub startup_taint: Option<StartupTaint>,
     /// The collectors that run, in order of name.
@@ -46,6 +48,8 @@ struct Told {
     generation: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stamp_day: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     startup_taint: Option<String>,
     #[serde(default, skip_serializing_if = "is_kept")]
@@ -110,6 +114,7 @@ impl Scope {
             prefix: settings.prefix.clone(),
             mark: settings.mark.clone(),
             stamp_day: settings.stamp_day,
+            labels: settings.labels.clone(),
             startup_taint: settings.startup_taint.clone(),
             collectors: settings.selection.iter().collect(),
         }
@@ -144,14 +149,17 @@ impl Scope {
             None => DoneMark::Saved,
             Some(value) => DoneMark::Generation(value.parse().map_err(|_| impossible("generation", value))?),
         };
+        let collectors: Vec<_> = told.collectors.iter().map(found).collect::<Result<_, _>>()?;
+        let labels = LabelFacts::parse(told.labels.iter().map(String::as_str), &collectors);
         Ok(Self {
             installation: told.namespace.parse().map_err(|_| impossible("namespace", &told.namespace))?,
             classes: told.classes.iter().map(class).collect::<Result<_, _>>()?,
             prefix: told.prefix.parse().map_err(|_| impossible("prefix", &told.prefix))?,
             mark,
             stamp_day: told.stamp_day,
+            labels: labels.map_err(|_| impossible("labels", &told.labels.join(",")))?,
             startup_taint: told.startup_taint.as_ref().map(taint).transpose()?,
-            collectors: told.collectors.iter().map(found).collect::<Result<_, _>>()?,
+            collectors,
         })
     }
 
@@ -167,6 +175,7 @@ impl Scope {
                 DoneMark::Generation(generation) => Some(generation.as_str().to_owned()),
             },
             stamp_day: self.stamp_day,
+            labels: self.collectors.iter().flat_map(|collector| self.labels.names(collector)).collect(),
             startup_taint: self.startup_taint.as_ref().map(|taint| taint.key.clone()),
             startup_taint_on_failure: self
                 .startup_taint
@@ -181,7 +190,7 @@ impl Scope {
 
     /// Every key that a run can write.
     pub fn keys(&self) -> Keys {
-        Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day)
+        Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day, &self.labels)
     }
 }
 

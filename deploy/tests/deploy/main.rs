@@ -4,6 +4,7 @@ mod affinity;
 mod components;
 mod fakes;
 mod folder;
+mod labels;
 mod manifests;
 mod policy;
 mod shape;

@@ -9,9 +9,10 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use node_annotator::operator::startup_taint::{Gate, gate};
+use node_annotator_core::key::fact_name;
 use node_annotator_core::{
-    Collect, Collected, Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Registry, Report, Selection,
-    Stability, Topic,
+    Collect, Collected, Collector, DoneMark, Entry, Fact, Facts, LabelFacts, Outcome, Plan, Registry, Report,
+    Selection, Stability, Topic,
 };
 use node_annotator_deploy::mutating_policy::MutatingAdmissionPolicyBinding;
 use node_annotator_deploy::policy::{self, Keys, Scope};
@@ -144,7 +145,7 @@ const BETWEEN: [Between; 18] = [
 
 impl Between {
     fn patch(self, scope: &Scope) -> Value {
-        let Keys { labels, annotations, .. } = scope.keys();
+        let Keys { labels, fact_labels, annotations, .. } = scope.keys();
         match self {
             Self::Nothing => json!({}),
             Self::LabelsAway => {
@@ -159,7 +160,7 @@ impl Between {
             Self::FactsByHand => {
                 let facts = annotations.keys().map(|key| (key.clone(), json!("x".repeat(5000))));
                 let facts = facts.take(10).collect::<serde_json::Map<_, _>>();
-                let labels = labels.keys().map(|key| (key.clone(), json!("by-hand")));
+                let labels = labels.keys().chain(&fact_labels).map(|key| (key.clone(), json!("by-hand")));
                 json!({"metadata": {"annotations": facts, "labels": labels.collect::<serde_json::Map<_, _>>()}})
             }
             Self::KeysOfNobody => {
@@ -310,6 +311,10 @@ fn changes_nothing(before: &Value, plan: &Plan) -> bool {
 
 /// What the rate limit does not let through, since the API server notes no time: see there.
 fn only_takes_facts_away(before: &Value, plan: &Plan, scope: &Scope) -> bool {
+    let fact_labels = scope.keys().fact_labels;
+    let label_away = plan.labels().iter().any(|(key, value)| {
+        value.is_none() && fact_labels.contains(key) && before["metadata"]["labels"][key].is_string()
+    });
     let now = |key: &str| before["metadata"]["annotations"][key].as_str();
     let labels = plan.labels().iter().all(|(key, value)| {
         value.is_none() || before["metadata"]["labels"][key].as_str() == value.as_deref()
@@ -322,12 +327,13 @@ fn only_takes_facts_away(before: &Value, plan: &Plan, scope: &Scope) -> bool {
     let left = errors
         .iter()
         .any(|key| plan.annotations().get(key).is_none_or(Option::is_some) && now(key).is_some());
-    labels && !sets && !removed.is_empty() && (left || removed.iter().any(|(key, _)| !errors.contains(key)))
+    let facts = removed.iter().any(|(key, _)| !errors.contains(key));
+    labels && !sets && (label_away || !removed.is_empty() && (left || facts))
 }
 
 /// The patch of a run with one thing in it that no run sends.
 fn mutations(before: &Value, honest: &Value, scope: &Scope) -> Vec<(String, Value)> {
-    let Keys { labels, annotations, .. } = scope.keys();
+    let Keys { labels, fact_labels, annotations, .. } = scope.keys();
     let prefix = &scope.prefix;
     let mut mutations: Vec<(String, Value)> = Vec::new();
     let mut and = |what: String, path: &[&str], value: Value| {
@@ -347,13 +353,21 @@ fn mutations(before: &Value, honest: &Value, scope: &Scope) -> Vec<(String, Valu
         let other = format!("{value}x");
         and(format!("another value of {key}"), &["metadata", "labels", key], json!(other));
     }
+    for collector in &scope.collectors {
+        let facts = collector.facts.iter().map(|fact| prefix.label(collector.name, fact.name));
+        for key in facts.filter(|key| !fact_labels.contains(key)) {
+            and(format!("the label {key}"), &["metadata", "labels", &key], json!("x"));
+        }
+    }
     // What is done is not given up any more: nobody minds who takes that away.
     let may_go = |key: &str| {
-        scope.collectors.iter().any(|collector| {
-            let done = prefix.done(collector.name);
-            let now = honest["metadata"]["labels"].get(&done).unwrap_or(&before["metadata"]["labels"][&done]);
-            key == prefix.failed(collector.name) && *now == *labels[&done]
-        })
+        fact_labels.contains(key)
+            || scope.collectors.iter().any(|collector| {
+                let done = prefix.done(collector.name);
+                let now =
+                    honest["metadata"]["labels"].get(&done).unwrap_or(&before["metadata"]["labels"][&done]);
+                key == prefix.failed(collector.name) && *now == *labels[&done]
+            })
     };
     let present = before["metadata"]["labels"].as_object().into_iter().flat_map(|map| map.keys());
     for key in present.filter(|key| !may_go(key)).take(12) {
@@ -423,7 +437,11 @@ fn plan(scope: &Scope, outcomes: Vec<Option<Outcome>>, given_up: &[bool]) -> Pla
     let report = Report::new(scope.collectors.iter().zip(outcomes).filter_map(entry).collect());
     let failures = report.failures().map(|entry| entry.collector).zip(given_up);
     let given_up = failures.filter_map(|(collector, given_up)| given_up.then_some(collector));
-    Plan::new(&report, &scope.prefix, &scope.mark).giving_up(given_up, &scope.prefix, &scope.mark)
+    Plan::new(&report, &scope.prefix, &scope.mark).labelling(&report, &scope.labels, &scope.prefix).giving_up(
+        given_up,
+        &scope.prefix,
+        &scope.mark,
+    )
 }
 
 /// Of one collector, or it has not run.
@@ -459,15 +477,19 @@ fn installation(may_taint: bool) -> impl Strategy<Value = Settings> {
     let shapes = vec((vec(select(vec![8, 64, 1024, 4096]), 4), 0..2_usize), 8);
     let mark = select(vec![None, Some("2"), Some("v1.2")]);
     let taint = select(vec![None, Some(OnFailure::Keep), Some(OnFailure::Remove)]);
-    (names, shapes, mark, select(vec!["k8s.haim.dev", "facts.example.com"]), taint).prop_map(
-        move |(names, shapes, mark, prefix, taint)| {
+    let labels = vec(vec(any::<bool>(), 4), 8);
+    (names, shapes, mark, select(vec!["k8s.haim.dev", "facts.example.com"]), taint, labels).prop_map(
+        move |(names, shapes, mark, prefix, taint, labels)| {
             let collectors: Vec<_> = names
                 .into_iter()
                 .zip(shapes)
                 .map(|(name, (bounds, retired))| collector(name, &bounds, retired))
                 .collect();
+            let labels: Vec<_> = collectors.iter().zip(labels).flat_map(labels_of).collect();
+            let labels = LabelFacts::parse(labels.iter().map(String::as_str), &collectors);
             let registry = Registry::new(collectors).expect("they are well declared");
             Settings {
+                labels: labels.expect("they are declared"),
                 mark: mark.map_or(DoneMark::Saved, |mark| {
                     DoneMark::Generation(mark.parse().expect("a label value"))
                 }),
@@ -479,6 +501,12 @@ fn installation(may_taint: bool) -> impl Strategy<Value = Settings> {
             }
         },
     )
+}
+
+/// The names of those facts of a collector that are to be labels.
+fn labels_of((collector, chosen): (&&'static Collector, Vec<bool>)) -> Vec<String> {
+    let chosen = collector.facts.iter().zip(chosen).filter_map(|(fact, is_chosen)| is_chosen.then_some(fact));
+    chosen.map(|fact| fact_name(collector.name, fact.name)).collect()
 }
 
 fn collector(name: String, bounds: &[usize], retired: usize) -> &'static Collector {

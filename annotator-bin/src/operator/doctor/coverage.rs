@@ -8,7 +8,7 @@ use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use node_annotator_core::{Collector, DoneMark, Generation, Prefix, Registry, Selection};
+use node_annotator_core::{Collector, DoneMark, Generation, LabelFacts, Prefix, Registry, Selection};
 use node_annotator_deploy::policy::{Keys, Scope};
 
 use super::Settings;
@@ -24,6 +24,7 @@ struct Writer<'a> {
     prefix: Prefix,
     mark: DoneMark,
     stamp_day: bool,
+    labels: LabelFacts,
     /// What it sets the labels of its collectors to, by its affinity: another version has other revisions.
     values: BTreeMap<&'static str, &'a str>,
 }
@@ -62,7 +63,8 @@ pub(super) fn conclude(
     collectors.dedup_by_key(|collector| collector.name);
     let cover = if newest.prefix == scope.prefix {
         let (mark, stamp_day) = (newest.mark.clone(), newest.stamp_day);
-        settings.manifests_command(Some(&Scope { collectors, mark, stamp_day, ..scope.clone() }))
+        let labels = writers.iter().fold(scope.labels.clone(), |all, writer| all.union(&writer.labels));
+        settings.manifests_command(Some(&Scope { collectors, mark, stamp_day, labels, ..scope.clone() }))
     } else {
         format!(
             "a prefix of its own needs a namespace of its own: {} manifests --namespace NAME --prefix {}",
@@ -96,6 +98,9 @@ impl<'a> Writer<'a> {
         let selection = Selection::parse(list, &registry).map_err(|error| unreadable(&error))?;
         let prefix = option(container, "prefix").map(str::parse::<Prefix>).transpose();
         let prefix = prefix.map_err(|error| unreadable(&error))?.unwrap_or_default();
+        let collectors: Vec<_> = selection.iter().collect();
+        let labels = option(container, "labels").unwrap_or_default().split(',');
+        let labels = LabelFacts::parse(labels, &collectors).map_err(|error| unreadable(&error))?;
         let generation = option(container, "generation").map(str::parse::<Generation>).transpose();
         Ok(Some(Self {
             namespace: set.metadata.namespace.as_deref().unwrap_or_default(),
@@ -105,24 +110,29 @@ impl<'a> Writer<'a> {
                 .iter()
                 .filter_map(|collector| Some((collector.name, value(spec?, &prefix.failed(collector.name))?)))
                 .collect(),
-            collectors: selection.iter().collect(),
+            collectors,
             prefix,
             mark: generation
                 .map_err(|error| unreadable(&error))?
                 .map_or(DoneMark::Saved, DoneMark::Generation),
             stamp_day: is_set(container, "stamp-day"),
+            labels,
         }))
     }
 
     /// The first key that it writes and may not.
     fn refused(&self, allowed: &Keys) -> Option<String> {
         self.collectors.iter().find_map(|collector| {
-            let keys = Keys::new(&[*collector], &self.prefix, &self.mark, self.stamp_day);
+            let keys = Keys::new(&[*collector], &self.prefix, &self.mark, self.stamp_day, &self.labels);
             let told = self.values.get(collector.name);
             let refused = keys.labels.iter().find_map(|(key, value)| {
                 let value = told.map_or(value.as_str(), |told| *told);
                 (allowed.labels.get(key).map(String::as_str) != Some(value))
                     .then(|| format!("label `{key}={value}`"))
+            });
+            let refused = refused.or_else(|| {
+                let key = keys.fact_labels.difference(&allowed.fact_labels).next()?;
+                Some(format!("label `{key}`"))
             });
             if refused.is_some()
                 || told.is_some_and(|told| *told != self.mark.label_value(collector.revision))
@@ -229,6 +239,11 @@ mod tests {
                 ["--collectors=virt", "--generation=2"],
                 "label `k8s.haim.dev/virt=2`",
                 "node-annotator manifests --collectors virt --generation 2 | kubectl apply -f -",
+            ),
+            (
+                ["--collectors=virt", "--labels=virt"],
+                "label `k8s.haim.dev/virt.value`",
+                "node-annotator manifests --collectors virt --labels virt | kubectl apply -f -",
             ),
             (
                 ["--collectors=virt", "--prefix=example.com"],

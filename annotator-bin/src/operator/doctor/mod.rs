@@ -13,6 +13,7 @@ mod answers;
 mod check;
 mod coverage;
 mod evidence;
+mod fact_labels;
 mod failures;
 mod namespaces;
 mod overlap;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 pub use check::{Check, Verdict};
 use kube::Config;
-use node_annotator_core::{BoxFuture, DoneMark, Prefix, PrivilegeClass, Registry};
+use node_annotator_core::{BoxFuture, DoneMark, LabelFacts, Prefix, PrivilegeClass, Registry};
 use node_annotator_deploy::startup_taint::{OnFailure, StartupTaintKey};
 use node_annotator_deploy::{Installation, StartupTaint, policy as admission};
 pub use report::render;
@@ -64,6 +65,7 @@ impl Settings {
             prefix: self.prefix.clone(),
             mark: DoneMark::Saved,
             stamp_day: false,
+            labels: LabelFacts::default(),
             startup_taint: None,
             collectors: Registry::from_inventory().iter().flat_map(Registry::iter).collect(),
         }
@@ -106,6 +108,11 @@ fn flags(scope: &admission::Scope) -> String {
     }
     if scope.stamp_day {
         flags.push_str(" --stamp-day");
+    }
+    let labels = scope.collectors.iter().flat_map(|collector| scope.labels.names(collector));
+    let labels: Vec<_> = labels.collect();
+    if !labels.is_empty() {
+        flags = format!("{flags} --labels {}", labels.join(","));
     }
     if let Some(StartupTaint { key, on_failure }) = &scope.startup_taint {
         flags.push_str(" --startup-taint");

@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::{Client, Resource};
 use node_annotator_core::write::FIELD_MANAGER;
-use node_annotator_deploy::policy::Scope;
+use node_annotator_deploy::policy::{Keys, Scope};
 use serde_json::{Value, json};
 
 use super::account::{Account, TokenNode};
@@ -143,10 +143,11 @@ const fn denial(
     Denial { check, rule, attempt, bound_to, patch }
 }
 
-/// What a run writes: a fact and its done label.
+/// What a run writes: a fact and all labels.
 pub(super) fn own_key(scope: &Scope) -> Value {
-    let metadata = json!({ "annotations": { first_fact(scope): NAME }, "labels": scope.keys().labels });
-    json!({ "metadata": metadata })
+    let Keys { mut labels, fact_labels, .. } = scope.keys();
+    labels.extend(fact_labels.into_iter().map(|key| (key, NAME.to_owned())));
+    json!({ "metadata": { "annotations": { first_fact(scope): NAME }, "labels": labels } })
 }
 
 fn first_fact(scope: &Scope) -> String {

@@ -18,8 +18,8 @@ use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
 use super::requests::{DENIALS, Denial};
 use super::{
-    account_users, answers, coverage, failures, namespaces, overlap, policy, progress, rights, server,
-    staleness, startup_taint,
+    account_users, answers, coverage, fact_labels, failures, namespaces, overlap, policy, progress, rights,
+    server, staleness, startup_taint,
 };
 use crate::operator::fleet::pods::{self, FAILED_CREATE};
 use crate::operator::lists::{Form, Query, Reader, list};
@@ -55,6 +55,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
         row("failures", Scope::Cluster(|all| Box::pin(ready(failures(all))))),
         row("tainted-nodes", Scope::Cluster(|all| Box::pin(ready(tainted_nodes(all))))),
+        row("fact-labels", Scope::Cluster(|all| Box::pin(ready(fact_labels(all))))),
         row("facts-current", Scope::Cluster(|all| Box::pin(ready(facts_current(all))))),
     ];
     let of_namespace = [
@@ -135,6 +136,12 @@ fn done_labels(all: &Evidence) -> Outcome {
 
 fn failures(all: &Evidence) -> Outcome {
     Ok(failures::conclude(all.nodes.as_ref().map_err(Clone::clone)?, &all.scope))
+}
+
+fn fact_labels(all: &Evidence) -> Outcome {
+    let found = all.policy.as_ref().map_err(Clone::clone)?;
+    let scope = found.as_ref().and_then(policy::scope);
+    fact_labels::conclude(all.nodes.as_ref().map_err(Clone::clone)?, scope.as_ref(), &all.settings.prefix)
 }
 
 fn facts_current(all: &Evidence) -> Outcome {

@@ -13,7 +13,8 @@ use node_annotator_deploy::{ImagePullPolicy, Installation, Layout, Manifests, Po
 
 use crate::app::App;
 use crate::cli::options::{
-    COLLECTORS, GenerationOptions, KeyOptions, OUTPUT, SelectionOptions, StampOptions, give_up_after,
+    COLLECTORS, GenerationOptions, KeyOptions, LabelOptions, OUTPUT, SelectionOptions, StampOptions,
+    give_up_after,
 };
 use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
@@ -40,6 +41,9 @@ pub(crate) struct ManifestsCommand {
 
     #[command(flatten)]
     stamp: StampOptions,
+
+    #[command(flatten)]
+    labels: LabelOptions,
 
     /// Insist on a prefix under a domain of others, who trust its keys on Nodes
     #[arg(
@@ -222,6 +226,7 @@ impl ManifestsCommand {
             keys,
             generation,
             stamp,
+            labels,
             allow_foreign_prefix,
             namespace,
             image,
@@ -244,11 +249,13 @@ impl ManifestsCommand {
                 "leave out --combined, which says what is the default",
             )));
         }
+        let collectors = selection.selection(registry)?;
         let mut settings = Settings {
             prefix: keys.prefix.clone(),
             allow_foreign_prefix: *allow_foreign_prefix,
             mark: generation.done_mark(),
             stamp_day: stamp.stamp_day,
+            labels: labels.labels(&collectors)?,
             installation: namespace.clone(),
             image: image.clone().ok_or_else(|| without_image(app))?,
             image_pull_policy: image_pull_policy.0,
@@ -261,7 +268,7 @@ impl ManifestsCommand {
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
             version: app.version.to_owned(),
             command: command_line(app),
-            ..Settings::new(selection.selection(registry)?)
+            ..Settings::new(collectors)
         };
         nodes.set(&mut settings)?;
         pods.set(&mut settings)?;

@@ -45,7 +45,7 @@ const MEANINGS: [Meanings; 6] = [
         ],
     ),
     (
-        &["status", "get", "diff", "drift"],
+        &["status", "get", "diff", "drift", "report"],
         [
             (Exit::Done, "printed"),
             (Exit::Unexpected, UNEXPECTED),

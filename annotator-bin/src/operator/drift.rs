@@ -120,6 +120,16 @@ impl Groups {
         group.add(node, prefix, registry, is_wanted);
     }
 
+    /// What the group of a node is called, a text for each part.
+    pub(crate) fn of(&self, node: &Node, prefix: &Prefix) -> Vec<Option<String>> {
+        self.grouping.of(node, prefix)
+    }
+
+    /// The same by the names of its parts.
+    pub(crate) fn named<'a>(&'a self, group: &'a [Option<String>]) -> BTreeMap<&'a str, Option<&'a str>> {
+        named(&self.grouping.names(), group)
+    }
+
     /// What differs.
     pub(crate) fn drift(&self) -> Drift<'_> {
         let names = self.grouping.names();
@@ -138,8 +148,7 @@ impl<'a> Group<'a> {
                 mixed.push(Mixed { fact: spread.fact, value_count: spread.values.len() });
             }
         }
-        let by = names.iter().copied().zip(by.iter().map(Option::as_deref)).collect();
-        Self { by, node_count: values.count(), drift, mixed }
+        Self { by: named(names, by), node_count: values.count(), drift, mixed }
     }
 
     /// What the group is called.
@@ -291,6 +300,11 @@ impl Group<'_> {
     }
 }
 
+/// A group by the names of its parts.
+fn named<'a>(names: &[&'a str], by: &'a [Option<String>]) -> BTreeMap<&'a str, Option<&'a str>> {
+    names.iter().copied().zip(by.iter().map(Option::as_deref)).collect()
+}
+
 /// The facts with, of each, how many more of its collector differ on no other nodes: another kernel differs in
 /// its numbers too.
 pub(crate) fn folded<'d, 'a>(drift: &'d [Drifting<'a>], is_whole: bool) -> Vec<(&'d Drifting<'a>, usize)> {
@@ -311,7 +325,8 @@ pub(crate) fn folded<'d, 'a>(drift: &'d [Drifting<'a>], is_whole: bool) -> Vec<(
     rows
 }
 
-fn shown(value: Option<&str>, is_whole: bool) -> String {
+/// A value as a table shows it.
+pub(crate) fn shown(value: Option<&str>, is_whole: bool) -> String {
     if is_whole {
         cell(value, NONE)
     } else {

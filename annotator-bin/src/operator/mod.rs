@@ -15,6 +15,7 @@ pub(crate) mod fleet;
 pub(crate) mod get;
 pub(crate) mod lists;
 pub(crate) mod progress;
+pub(crate) mod report;
 pub(crate) mod rerun;
 pub mod startup_taint;
 pub(crate) mod status;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::fleet::installed::Installed;
 use super::fleet::names;
 use super::fleet::selection::{Collectors, Nodes};
-use super::fleet::state::{Entry, Oldest, State, Totals};
+use super::fleet::state::{Entry, Oldest, State, Totals, by_reason};
 use super::lists::{Form as ListForm, Reader};
 use super::table::{self, Form, Table};
 use crate::trouble::Trouble;
@@ -114,11 +114,7 @@ impl Status {
     fn text(&self, show: Show, width: Option<u16>) -> String {
         let mut rows: BTreeMap<Row<'_>, Vec<&str>> = BTreeMap::new();
         for node in &self.nodes {
-            let mut groups: BTreeMap<(State, Option<&str>), Vec<&str>> = BTreeMap::new();
-            for Entry { collector, state, why } in &node.collectors {
-                groups.entry((*state, why.as_deref())).or_default().push(collector);
-            }
-            for ((state, why), collectors) in groups {
+            for ((state, why), collectors) in by_reason(&node.collectors) {
                 let alone = if show.fold { None } else { Some(node.name.as_str()) };
                 let key = (state, why.unwrap_or_default().to_owned(), collectors, alone);
                 rows.entry(key).or_default().push(&node.name);
@@ -176,10 +172,15 @@ fn without_settled(entries: &mut Vec<Entry>) -> bool {
 
 /// Folded names in one text, or the first of them with the number of the others.
 pub(crate) fn shortened(folded: &[String], is_whole: bool) -> String {
-    if is_whole || folded.len() <= MAX_NAMES {
-        return folded.join(",");
+    first(folded, if is_whole { usize::MAX } else { MAX_NAMES })
+}
+
+/// The first of some names in one text, with the number of the others.
+pub(crate) fn first(names: &[String], count: usize) -> String {
+    match names.get(count..) {
+        Some(rest) if !rest.is_empty() => format!("{} and {} more", names[..count].join(","), rest.len()),
+        _ => names.join(","),
     }
-    format!("{} and {} more", folded[..MAX_NAMES].join(","), folded.len() - MAX_NAMES)
 }
 
 #[cfg(test)]

@@ -7,7 +7,28 @@ pub(super) async fn nodes_are_compared(fleet: &Fleet) -> Result<()> {
     two_nodes_differ_in_what_is_told(cluster).await?;
     most_nodes_of_a_group_are_the_measure(cluster).await?;
     what_is_expected_is_checked(cluster).await?;
-    a_bad_file_is_told_by_line_and_entry(cluster).await
+    a_bad_file_is_told_by_line_and_entry(cluster).await?;
+    a_fleet_is_on_one_page(cluster).await
+}
+
+async fn a_fleet_is_on_one_page(cluster: &Cluster) -> Result<()> {
+    let data = run(cluster, &["report", "--group-by", "none", "-o", "json"]).await?.json()?;
+    assert_eq!(data["totals"], run(cluster, &["status", "-o", "json"]).await?.json()?["totals"]);
+    let given_up = data["troubles"].as_array().and_then(|troubles| troubles.first()).context("no trouble")?;
+    assert_eq!((&given_up["state"], &given_up["nodes"]), (&json!("given-up"), &json!(["droplet-1"])));
+    let nodes = data["nodes"].as_array().context("no nodes")?;
+    assert_eq!(nodes.iter().filter_map(|row| row["count"].as_u64()).sum::<u64>(), 10);
+
+    let page = run(cluster, &["report", "--group-by", "none"]).await?;
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""), "{page:?}");
+    assert!(page.stdout.starts_with("<!DOCTYPE html>"), "{}", page.stdout);
+    let place =
+        |text: &str| page.stdout.find(text).with_context(|| format!("no `{text}` in {}", page.stdout));
+    assert!(place("answered with status 500")? < place("<h2>Coverage</h2>")?, "what failed comes first");
+    assert!(place("<mark>AMD EPYC 7763 64-Core Processor</mark>")? > 0);
+    let only_pool = run(cluster, &["report", "--selector", "pool=b", "-o", "json"]).await?.json()?;
+    assert_eq!(only_pool["nodeCount"], 1);
+    Ok(())
 }
 
 async fn two_nodes_differ_in_what_is_told(cluster: &Cluster) -> Result<()> {

@@ -12,6 +12,7 @@ mod fleet;
 mod get;
 mod list;
 mod manifests;
+mod report;
 mod rerun;
 mod status;
 mod wait;
@@ -42,6 +43,8 @@ pub(crate) enum OperatorCommand {
     Drift(Box<drift::DriftCommand>),
     /// Hold the facts of nodes against what is expected of them
     Check(Box<check::CheckCommand>),
+    /// Write the fleet on one page of HTML
+    Report(Box<report::ReportCommand>),
     /// Run collectors again, by taking their labels away
     Rerun(Box<rerun::RerunCommand>),
     /// Run again what is stale: of another boot, kernel or machine, or too old
@@ -66,6 +69,7 @@ impl OperatorCommand {
             Self::Diff(command) => command.run(registry, app),
             Self::Drift(command) => command.run(registry, app),
             Self::Check(command) => command.run(registry, app),
+            Self::Report(command) => command.run(registry, app),
             Self::Rerun(command) => command.run(registry, app),
             Self::Expire(command) => command.run(registry, app),
             Self::Clean(command) => command.run(registry, app),

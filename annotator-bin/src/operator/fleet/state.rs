@@ -1,5 +1,7 @@
 //! What became of each collector on a node, and why: what all commands for a fleet go by.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use node_annotator_core::Prefix;
 use serde::Serialize;
@@ -60,6 +62,15 @@ pub(crate) struct Entry {
     /// Why it is not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+}
+
+/// What became of the collectors of one node, those together that are in one state for one reason.
+pub(crate) fn by_reason(entries: &[Entry]) -> BTreeMap<(State, Option<&str>), Vec<&str>> {
+    let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for Entry { collector, state, why } in entries {
+        groups.entry((*state, why.as_deref())).or_default().push(collector);
+    }
+    groups
 }
 
 /// When facts count as too old: before this day.
@@ -205,6 +216,13 @@ impl Totals {
     /// Those that something is to be done about.
     pub(crate) fn unsettled(&self) -> usize {
         State::ALL.into_iter().filter(|state| !state.is_settled()).map(|state| self.of(state)).sum()
+    }
+
+    /// What something is to be done about, on one line.
+    pub(crate) fn line_of_unsettled(&self) -> String {
+        let counts = State::ALL.into_iter().filter(|state| !state.is_settled());
+        let counts = counts.map(|state| (state, self.of(state))).filter(|(_, count)| *count > 0);
+        counts.map(|(state, count)| format!("{count} {}", state.as_str())).collect::<Vec<_>>().join(", ")
     }
 
     /// On one line; states that nothing is in are left out.

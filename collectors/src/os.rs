@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use node_annotator_core::context::{HostError, HostText};
+use node_annotator_core::label::NfdLabels;
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostPath, HostRoot, Kind, Need,
     Stability, Topic, register,
@@ -92,9 +93,34 @@ pub static OS: Collector = Collector::new(
     Need::HostPath(HostPath::optional("/etc", PATHS[0])),
     Need::HostPath(HostPath::optional("/usr", PATHS[1])),
 ])
+.nfd(NfdLabels {
+    names: &[
+        "system-os_release.ID",
+        "system-os_release.VERSION_ID",
+        "system-os_release.VERSION_ID.major",
+        "system-os_release.VERSION_ID.minor",
+    ],
+    value: nfd_value,
+})
 .on_request();
 
 register!(OS);
+
+/// The release as Node Feature Discovery has it in labels.
+fn nfd_value(name: &str, facts: &Facts) -> Option<String> {
+    let version = facts.get(Some("version-id"));
+    let number = |place| {
+        let number = version?.split('.').nth(place)?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| number.to_owned())
+    };
+    match name {
+        "system-os_release.ID" => facts.get(None).map(str::to_owned),
+        "system-os_release.VERSION_ID" => version.map(str::to_owned),
+        "system-os_release.VERSION_ID.major" => number(0),
+        _ => number(0).and_then(|_| number(1)),
+    }
+}
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let Some((path, text)) = read(&cx.host)? else {

@@ -1,6 +1,7 @@
 //! `virt`: the hypervisor that the node runs on, in the words of `systemd-detect-virt`.
 
 use node_annotator_core::context::HostError;
+use node_annotator_core::label::NfdLabels;
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Stability, Topic, register,
 };
@@ -32,9 +33,8 @@ pub static VIRT: Collector = Collector::new(
     CLOCKSOURCES_PATH,
     QEMU_DEVICE_PATH,
 ])
-.not_applicable(
-    "where nothing tells of a hypervisor, and bare metal does not tell of itself: arm64, riscv64",
-);
+.not_applicable("where nothing tells of a hypervisor, and bare metal does not tell of itself: arm64, riscv64")
+.nfd(NfdLabels { names: &["cpu-model.hypervisor"], value: nfd_value });
 
 register!(VIRT);
 
@@ -48,6 +48,17 @@ const QEMU_DEVICE_PATH: &str = "/sys/bus/acpi/devices/QEMU0002:00";
 
 /// Of `XEN_FEATURES_PATH`, the bit of the domain that controls the machine (`XENFEAT_dom0`).
 const XEN_DOM0: u64 = 1 << 11;
+
+/// The hypervisor as Node Feature Discovery has it in a label: by the word that CPUID has, which is the same
+/// in several clouds. Where that is not known it is not told.
+fn nfd_value(_: &str, facts: &Facts) -> Option<String> {
+    let word = match facts.get(None)? {
+        same @ ("none" | "kvm" | "vmware" | "bhyve") => same,
+        "microsoft" => "msvm",
+        _ => return None,
+    };
+    Some(word.to_owned())
+}
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
     Ok(match hypervisor(&cx.host)? {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::label::NfdLabels;
 use crate::{BoxFuture, CollectError, Collected, Context, Fact, Need, PrivilegeClass, Stability, Variable};
 
 /// How long a collector may take unless it says otherwise.
@@ -56,6 +57,8 @@ pub struct Collector {
     pub reads: &'static [&'static str],
     /// On which nodes it is not applicable; `None` if it applies everywhere.
     pub not_applicable: Option<&'static str>,
+    /// The labels of Node Feature Discovery that its facts tell too.
+    pub nfd: NfdLabels,
     /// Whether an operator names facts of it, beside those declared here.
     pub takes_named_facts: bool,
     /// What it needs beyond an unprivileged pod.
@@ -88,6 +91,7 @@ impl Collector {
             revision: 1,
             reads: &[],
             not_applicable: None,
+            nfd: NfdLabels::NONE,
             takes_named_facts: false,
             needs: &[],
             variables: &[],
@@ -123,6 +127,13 @@ impl Collector {
     #[must_use]
     pub const fn not_applicable(mut self, nodes: &'static str) -> Self {
         self.not_applicable = Some(nodes);
+        self
+    }
+
+    /// Names the labels of Node Feature Discovery that its facts tell too.
+    #[must_use]
+    pub const fn nfd(mut self, labels: NfdLabels) -> Self {
+        self.nfd = labels;
         self
     }
 

@@ -14,8 +14,8 @@ pub const MAX_NAME_BYTES: usize = 63;
 /// Fact names that a collector may not use: their keys have a meaning of their own, or are kept free for one.
 pub const RESERVED_FACTS: [&str; 5] = [ERROR, FAILED, PRIMARY_LABEL, BOOT_ID, COLLECTED_AT];
 
-/// Names that no collector may have: words of the selection grammar, and the label that opts a node out.
-pub const RESERVED_COLLECTORS: [&str; 3] = ["all", "default", OPT_OUT];
+/// Names that no collector may have: words of the grammars of options, and the label that opts a node out.
+pub const RESERVED_COLLECTORS: [&str; 4] = ["all", "default", NFD, OPT_OUT];
 
 const ERROR: &str = "error";
 const FAILED: &str = "failed";
@@ -33,6 +33,15 @@ const REVISION: &str = ".r";
 
 /// The highest revision of a collector: the affinity lists all that came before.
 pub const MAX_REVISION: u32 = 999;
+
+/// The word of `--labels` for the labels of Node Feature Discovery.
+pub const NFD: &str = "nfd";
+
+/// What the labels of Node Feature Discovery begin with, by default.
+const NFD_LABELS: &str = "feature.node.kubernetes.io/";
+
+/// What the annotations begin with by which Node Feature Discovery knows its own labels.
+const NFD_ANNOTATIONS: &str = "nfd.node.kubernetes.io/";
 
 /// Longest value of a label.
 pub(crate) const MAX_LABEL_VALUE_BYTES: usize = 63;
@@ -165,6 +174,21 @@ pub fn fact_name(collector: &str, fact: Option<&str>) -> String {
         None => collector.to_owned(),
         Some(fact) => format!("{collector}.{fact}"),
     }
+}
+
+/// The label of Node Feature Discovery with this name, such as `kernel-version.major`.
+pub fn nfd_label(name: &str) -> String {
+    format!("{NFD_LABELS}{name}")
+}
+
+/// The name of a label of Node Feature Discovery.
+pub fn nfd_name(key: &str) -> Option<&str> {
+    key.strip_prefix(NFD_LABELS)
+}
+
+/// Whether an annotation is one by which Node Feature Discovery knows its own labels.
+pub fn is_nfd_annotation(key: &str) -> bool {
+    key.starts_with(NFD_ANNOTATIONS)
 }
 
 /// What the done label says: that the facts are saved, or for which generation they were; and by which

@@ -3,15 +3,36 @@
 use std::collections::BTreeMap;
 
 use crate::fact::Kind;
-use crate::key::{MAX_LABEL_VALUE_BYTES, fact_name};
-use crate::{Cardinality, Collector, Fact, Outcome, Prefix, Report};
+use crate::key::{MAX_LABEL_VALUE_BYTES, NFD, fact_name, nfd_label};
+use crate::{Cardinality, Collector, Fact, Facts, Outcome, Prefix, Report};
 
 /// The facts that are published as labels, beside their annotations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LabelFacts(BTreeMap<&'static str, Vec<Option<&'static str>>>);
+pub struct LabelFacts {
+    /// Facts by the names of their collectors.
+    facts: BTreeMap<&'static str, Vec<Option<&'static str>>>,
+    /// Whether there are those of Node Feature Discovery, too.
+    nfd: bool,
+}
+
+/// Labels of Node Feature Discovery that the facts of a collector tell too. They are a fixed list: nothing
+/// else could be deleted without reading the Node.
+#[derive(Debug, Clone, Copy)]
+pub struct NfdLabels {
+    /// Their names, such as `kernel-version.major`.
+    pub names: &'static [&'static str],
+    /// What the one of that name says.
+    pub value: fn(&str, &Facts) -> Option<String>,
+}
+
+impl NfdLabels {
+    /// There are none.
+    pub const NONE: Self = Self { names: &[], value: |_, _| None };
+}
 
 impl LabelFacts {
-    /// Reads the names of facts as listings have them: `cpu-model.isa-level`, and `virt` for a primary fact.
+    /// Reads the names of facts as listings have them: `cpu-model.isa-level`, and `virt` for a primary fact. The
+    /// word `nfd` is for all labels of Node Feature Discovery that the collectors know.
     ///
     /// # Errors
     ///
@@ -22,6 +43,13 @@ impl LabelFacts {
     ) -> Result<Self, LabelError> {
         let mut labels = Self::default();
         for name in names.into_iter().map(str::trim).filter(|name| !name.is_empty()) {
+            if name == NFD {
+                if collectors.iter().all(|collector| collector.nfd.names.is_empty()) {
+                    return Err(LabelError::NoNfd);
+                }
+                labels.nfd = true;
+                continue;
+            }
             let (collector, fact) = find(name, collectors)?;
             let refused = match fact.cardinality {
                 Cardinality::Shared => None,
@@ -31,7 +59,7 @@ impl LabelFacts {
             if let Some(reason) = refused {
                 return Err(LabelError::Unfit { name: name.to_owned(), reason });
             }
-            let facts = labels.0.entry(collector.name).or_default();
+            let facts = labels.facts.entry(collector.name).or_default();
             if !facts.contains(&fact.name) {
                 facts.push(fact.name);
                 facts.sort_unstable();
@@ -42,14 +70,15 @@ impl LabelFacts {
 
     /// Whether no fact is one.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.facts.is_empty() && !self.nfd
     }
 
     /// Those of either.
     #[must_use]
     pub fn union(mut self, other: &Self) -> Self {
-        for (collector, facts) in &other.0 {
-            let ours = self.0.entry(collector).or_default();
+        self.nfd |= other.nfd;
+        for (collector, facts) in &other.facts {
+            let ours = self.facts.entry(collector).or_default();
             ours.extend(facts);
             ours.sort_unstable();
             ours.dedup();
@@ -57,27 +86,43 @@ impl LabelFacts {
         self
     }
 
-    /// The names of those of a collector, as [`parse`](Self::parse) takes them.
-    pub fn names(&self, collector: &Collector) -> impl Iterator<Item = String> {
-        self.facts(collector).map(|fact| fact_name(collector.name, fact.name))
+    /// Whether those of Node Feature Discovery are among them.
+    pub fn has_nfd(&self) -> bool {
+        self.nfd
+    }
+
+    /// The names of those of some collectors, as [`parse`](Self::parse) takes them.
+    pub fn names(&self, collectors: &[&'static Collector]) -> Vec<String> {
+        let facts = collectors.iter().flat_map(|collector| {
+            self.facts(collector).map(|fact| fact_name(collector.name, fact.name)).collect::<Vec<_>>()
+        });
+        let nfd = self.nfd && collectors.iter().any(|collector| !collector.nfd.names.is_empty());
+        facts.chain(nfd.then(|| NFD.to_owned())).collect()
     }
 
     /// The keys that those of a collector have as labels.
     pub fn keys(&self, collector: &Collector, prefix: &Prefix) -> impl Iterator<Item = String> {
-        self.facts(collector).map(|fact| prefix.label(collector.name, fact.name))
+        let facts = self.facts(collector).map(|fact| prefix.label(collector.name, fact.name));
+        facts.chain(self.nfd(collector).map(nfd_label))
     }
 
     /// What the labels say after a report: of each collector that is done all of them, by their keys.
     pub fn of(&self, report: &Report, prefix: &Prefix) -> BTreeMap<String, Result<String, NoLabel>> {
         let mut labels = BTreeMap::new();
         for entry in report.entries().iter().filter(|entry| entry.outcome.is_done()) {
+            let facts = match &entry.outcome {
+                Outcome::Collected(facts) => Some(facts),
+                _ => None,
+            };
             for fact in self.facts(entry.collector) {
-                let value = match &entry.outcome {
-                    Outcome::Collected(facts) => facts.get(fact.name),
-                    _ => None,
-                };
-                let value = value.ok_or(NoLabel::Missing).and_then(|value| label_value(fact, value));
+                let value = facts.and_then(|facts| facts.get(fact.name)).ok_or(NoLabel::Missing);
+                let value = value.and_then(|value| label_value(fact, value));
                 labels.insert(prefix.label(entry.collector.name, fact.name), value);
+            }
+            for name in self.nfd(entry.collector) {
+                let value = facts.and_then(|facts| (entry.collector.nfd.value)(name, facts));
+                let value = value.ok_or(NoLabel::Missing).and_then(|value| legal(&value));
+                labels.insert(nfd_label(name), value);
             }
         }
         labels
@@ -85,7 +130,15 @@ impl LabelFacts {
 
     /// Those that a collector declares, in order of name.
     pub fn facts(&self, collector: &Collector) -> impl Iterator<Item = &'static Fact> {
-        self.0.get(collector.name).into_iter().flatten().filter_map(|name| collector.fact(*name))
+        self.facts.get(collector.name).into_iter().flatten().filter_map(|name| collector.fact(*name))
+    }
+}
+
+impl LabelFacts {
+    /// The names of the labels of Node Feature Discovery that a collector knows, if they are wanted.
+    fn nfd(&self, collector: &Collector) -> impl Iterator<Item = &'static str> {
+        let names = if self.nfd { collector.nfd.names } else { &[] };
+        names.iter().copied()
     }
 }
 
@@ -122,6 +175,11 @@ pub fn label_value(fact: &Fact, value: &str) -> Result<String, NoLabel> {
     if fact.kind == Kind::Number && value.starts_with('-') {
         return Err(NoLabel::Negative);
     }
+    legal(value)
+}
+
+/// A text as a label can have it.
+fn legal(value: &str) -> Result<String, NoLabel> {
     let mut label = String::with_capacity(value.len());
     let mut is_replaced = false;
     for c in value.chars() {
@@ -172,6 +230,11 @@ pub enum LabelError {
         /// The collectors that are selected.
         selected: String,
     },
+    /// None of the collectors knows a label of Node Feature Discovery.
+    #[error(
+        "`nfd` stands for labels that none of the selected collectors knows\nhint: they are those of `cpu-features`, `cpu-model`, `kernel`, `os`, `pci` and `virt`"
+    )]
+    NoNfd,
     /// The collector has no such fact.
     #[error("`{name}` cannot be a label: the collector `{collector}` has no such fact\nvalid: {valid}")]
     UnknownFact {

@@ -118,8 +118,7 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if settings.stamp_day {
         args.push("--stamp-day".to_owned());
     }
-    let labels: Vec<_> =
-        workload.collectors().iter().flat_map(|collector| settings.labels.names(collector)).collect();
+    let labels = settings.labels.names(workload.collectors());
     if !labels.is_empty() {
         args.push(format!("--labels={}", labels.join(",")));
     }

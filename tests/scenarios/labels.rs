@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::Api;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use node_annotator_core::LabelFacts;
+use node_annotator_core::key::nfd_name;
 use node_annotator_deploy::{Layout, Settings};
-use node_annotator_tests::{Cluster, Options, wait};
+use node_annotator_tests::{Cluster, Options, annotator_binary, wait};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::support::{
     self, NAMESPACE, add_settled, annotations, install, key, labels, node_of, ours, run, wait_for_label,
@@ -177,5 +180,93 @@ async fn every_fact_that_can_be_a_label_may_be_one() -> Result<()> {
     let node = wait_for_label(&cluster, "n1", &key("kernel")).await?;
     ensure!(facts(&node).len() > 50, "{:?}", facts(&node));
     cluster.wait_until_done(NAMESPACE, "node-annotator").await?;
+    Ok(())
+}
+
+/// The labels of Node Feature Discovery on a Node, by their names.
+fn of_nfd(node: &Node) -> BTreeMap<&str, &str> {
+    let labels = labels(node).iter();
+    labels.filter_map(|(key, value)| Some((nfd_name(key)?, value.as_str()))).collect()
+}
+
+/// Runs a command of an operator, and returns its exit code and what it says.
+async fn operate(cluster: &Cluster, arguments: &[&str]) -> Result<(i32, String)> {
+    let output = Command::new(annotator_binary()?)
+        .args(arguments)
+        .env_clear()
+        .env("NODE_ANNOTATOR_KUBECONFIG", cluster.kubeconfig())
+        .process_group(cluster.process_group())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Ok((output.status.code().context("ended by a signal")?, said.concat()))
+}
+
+#[tokio::test]
+async fn labels_of_node_feature_discovery_come_and_go_where_it_does_not_run() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    add_settled(&cluster, node_of("n1", "intel-xeon")).await?;
+    // By hand: it stays.
+    let by_hand = "feature.node.kubernetes.io/pci-0302_10de.present";
+    cluster.label_node("n1", by_hand, Some("true")).await?;
+    let sets = install(&cluster, &labelling("cpu-features,cpu-model,kernel,virt", &["nfd"])).await?;
+    wait_for_label(&cluster, "n1", &key("kernel")).await?;
+    wait_until_gone(&cluster, &sets).await?;
+    let node = cluster.node("n1").await?;
+    let told = of_nfd(&node);
+    for (name, value) in [
+        ("cpu-cpuid.AVX512F", "true"),
+        ("cpu-cpuid.X86_64_V4", "true"),
+        ("cpu-model.family", "6"),
+        ("cpu-model.hypervisor", "none"),
+        ("cpu-model.vendor_id", "Intel"),
+        ("kernel-version.full", "5.14.0-427.13.1.el9_4.x86_64"),
+        ("kernel-version.revision", "0"),
+    ] {
+        ensure!(told.get(name) == Some(&value), "{name}: {told:?}");
+    }
+    ensure!(facts(&node).is_empty() && !told.contains_key("cpu-cpuid.SVM"), "{:?}", labels(&node));
+    ensure!(cluster.annotator_requests().await?.len() == 1, "one PATCH for all of it");
+    // What it tries comes too soon after the run at first.
+    wait::until("doctor to find nothing", async || match operate(&cluster, &["doctor"]).await? {
+        (0, _) => Ok(()),
+        (_, said) => Err(anyhow::anyhow!("{said}")),
+    })
+    .await?;
+    ensure!(operate(&cluster, &["status"]).await?.0 == 0, "nothing is wrong");
+
+    let annotation = "nfd.node.kubernetes.io/feature-labels";
+    annotate(&cluster, annotation, Some("cpu-cpuid.AVX512F")).await?;
+    let (code, said) = operate(&cluster, &["doctor"]).await?;
+    ensure!(code == 3 && said.contains("Node Feature Discovery runs on 1 nodes, such as `n1`"), "{said}");
+    let (code, said) = operate(&cluster, &["status"]).await?;
+    ensure!(code == 3 && said.contains("error: Node Feature Discovery runs on 1 nodes"), "{said}");
+
+    // What it looks after is left to it.
+    let count = told.len();
+    let (_, said) = operate(&cluster, &["clean", "--yes"]).await?;
+    ensure!(of_nfd(&cluster.node("n1").await?).len() == count, "{said}");
+    annotate(&cluster, annotation, None).await?;
+    for set in &sets {
+        let sets: Api<DaemonSet> = Api::namespaced(cluster.client(), NAMESPACE);
+        sets.delete(set, &DeleteParams::default()).await?;
+    }
+    wait::until("pods to be gone", async || {
+        let left = cluster.pods(NAMESPACE).await?.len();
+        if left == 0 { Ok(()) } else { Err(anyhow::anyhow!("{left}")) }
+    })
+    .await?;
+    let (_, said) = operate(&cluster, &["clean", "--yes"]).await?;
+    let node = cluster.node("n1").await?;
+    ensure!(of_nfd(&node) == [("pci-0302_10de.present", "true")].into(), "{said}{:?}", labels(&node));
+    ensure!(ours(&node).is_empty(), "{:?}", ours(&node));
+    Ok(())
+}
+
+async fn annotate(cluster: &Cluster, name: &str, value: Option<&str>) -> Result<()> {
+    let nodes: Api<Node> = Api::all(cluster.client());
+    let change = json!({"metadata": {"annotations": {name: value}}});
+    nodes.patch("n1", &PatchParams::default(), &Patch::Merge(change)).await?;
     Ok(())
 }

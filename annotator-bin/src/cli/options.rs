@@ -139,7 +139,8 @@ pub(super) struct LabelOptions {
     ///
     /// A label has the key of the annotation, and that of a primary fact PREFIX/COLLECTOR.value. Characters
     /// that a label cannot have become `_`. Facts that differ on every node, and text for people, are
-    /// refused. May be repeated, or be a list with commas.
+    /// refused. `nfd` stands for a fixed list of the labels of Node Feature Discovery, where that does not
+    /// run: docs/labels.md has it. May be repeated, or be a list with commas.
     #[arg(long, env = "NODE_ANNOTATOR_LABELS", value_name = "LIST", value_delimiter = ',')]
     labels: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use node_annotator_core::key::nfd_name;
 use node_annotator_core::{Prefix, Registry};
 
 use super::fleet::node::Node;
@@ -22,7 +23,8 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Reads the metadata of the nodes, and finds the keys. The label that opts a node out was set by the
-    /// operator, and stays.
+    /// operator, and stays. So does a label of Node Feature Discovery that no run of ours has set, or that it
+    /// looks after itself.
     pub(crate) async fn read(
         reader: &Reader,
         nodes: &Nodes,
@@ -37,7 +39,10 @@ impl Keys {
         let take = |node: Node| {
             let mut pick = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
                 let ours = map.iter().filter(|(key, _)| **key != opt_out).filter(|(key, _)| {
-                    let Some((collector, _)) = prefix.parts(key) else { return false };
+                    let ours = prefix.parts(key).map(|(collector, _)| collector);
+                    let Some(collector) = ours.or_else(|| collector_of_nfd(key, &node, registry)) else {
+                        return false;
+                    };
                     if !collectors.include(collector) {
                         return false;
                     }
@@ -71,6 +76,12 @@ impl Keys {
             format!("left alone, since no collector here has these names: {}", counted(&self.unknown))
         })
     }
+}
+
+/// The collector whose run has set a label of Node Feature Discovery.
+fn collector_of_nfd(key: &str, node: &Node, registry: &Registry) -> Option<&'static str> {
+    let name = nfd_name(key).filter(|_| node.metadata.labels_of_runs.contains(key) && !node.has_nfd())?;
+    registry.iter().find(|collector| collector.nfd.names.contains(&name)).map(|collector| collector.name)
 }
 
 fn counted(counts: &BTreeMap<String, usize>) -> String {

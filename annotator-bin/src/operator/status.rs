@@ -41,6 +41,9 @@ pub(crate) struct Status {
     nodes: Vec<NodeStatus>,
     #[serde(skip)]
     collectors: BTreeSet<String>,
+    /// How many nodes have labels of two programs that both take them for their own, and the first of them.
+    #[serde(skip)]
+    pub(crate) with_nfd: Option<(usize, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +67,9 @@ impl Status {
             Self { collectors: chosen.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
         let prefix = installed.prefix();
         let take = |node: super::fleet::node::Node| {
+            if installed.has_nfd() && node.has_nfd() {
+                status.with_nfd.get_or_insert_with(|| (0, node.name().to_owned())).0 += 1;
+            }
             status.add(node.name(), installed.entries(&node, |name| chosen.contains(name), oldest), show);
         };
         nodes.visit(reader, ListForm::Whole, prefix, take).await?;

@@ -4,6 +4,7 @@
 //! feature counts if all CPUs have it. POWER prints no features, so the collector is not applicable there.
 
 mod allowed;
+mod nfd;
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,8 @@ pub static CPU_FEATURES: Collector = Collector::new(
     Collect::Blocking(collect),
 )
 .reads(&[cpuinfo::PATH, "/sys/module/kvm*/parameters/nested", CORE_PATH, ATOM_PATH])
-.not_applicable("on ppc64le, whose kernel lists no features");
+.not_applicable("on ppc64le, whose kernel lists no features")
+.nfd(nfd::LABELS);
 
 register!(CPU_FEATURES);
 

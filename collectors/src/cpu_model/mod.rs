@@ -6,6 +6,7 @@
 
 mod arm;
 mod isa_level;
+mod nfd;
 mod rare;
 mod topology;
 mod x86;
@@ -86,7 +87,8 @@ pub static CPU_MODEL: Collector = Collector::new(
     &[MODEL, VENDOR, FAMILY, MODEL_ID, STEPPING, MICROCODE, ISA_LEVEL, SOCKETS, CORES, THREADS_PER_CORE],
     Collect::Blocking(collect),
 )
-.reads(&[cpuinfo::PATH, "/sys/devices/system/cpu/online", "/sys/devices/system/cpu/cpu*/topology/*"]);
+.reads(&[cpuinfo::PATH, "/sys/devices/system/cpu/online", "/sys/devices/system/cpu/cpu*/topology/*"])
+.nfd(nfd::LABELS);
 
 register!(CPU_MODEL);
 

@@ -4,6 +4,7 @@ mod build;
 mod cmdline;
 mod features;
 mod lockdown;
+mod nfd;
 mod taints;
 
 use node_annotator_core::context::{HostError, Uname};
@@ -142,7 +143,8 @@ pub static KERNEL: Collector = Collector::new(
     features::MISC_PATH,
     FIPS_PATH,
     lockdown::HIBERNATION_PATH,
-]);
+])
+.nfd(nfd::LABELS);
 
 register!(KERNEL);
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use node_annotator_core::label::{NfdLabels, NoLabel};
+use node_annotator_core::report::FailureKind;
 use node_annotator_core::{
     Collector, DoneMark, Entry, Fact, Facts, LabelFacts, Outcome, Plan, Prefix, Report, Stability, Topic,
 };
-use node_annotator_core::{label::NoLabel, report::FailureKind};
 use serde_json::json;
 
 use crate::fakes::{ABSENT, EXTRA, VALUE};
@@ -39,10 +40,10 @@ fn labels(outcome: Outcome) -> serde_json::Value {
 #[test]
 fn facts_are_named_as_listings_name_them() {
     let labels = parse(&[" value.extra ", "value", "machine", "value"]).unwrap();
-    assert_eq!(labels.names(&VALUE).collect::<Vec<_>>(), ["value", "value.extra"]);
+    assert_eq!(labels.names(&[&VALUE]), ["value", "value.extra"]);
     let keys: Vec<_> = labels.keys(&VALUE, &Prefix::default()).collect();
     assert_eq!(keys, ["k8s.haim.dev/value.value", "k8s.haim.dev/value.extra"]);
-    assert_eq!(labels.names(&ABSENT).count(), 0);
+    assert_eq!(labels.names(&[&ABSENT]), [""; 0]);
     assert!(parse(&["", " "]).unwrap().is_empty());
     let both = parse(&["value"]).unwrap().union(&parse(&["machine", "value.extra"]).unwrap());
     assert_eq!(both, labels);
@@ -99,4 +100,44 @@ fn why_there_is_no_label_is_known() {
     let of = labels.of(&Report::new(vec![entry]), &Prefix::default());
     assert_eq!(of["k8s.haim.dev/value.value"], Err(NoLabel::TooLong));
     assert_eq!(of["k8s.haim.dev/value.extra"], Err(NoLabel::Missing));
+}
+
+/// Has a label of Node Feature Discovery that says the same as its fact, and one that says nothing.
+static NFD: Collector = Collector::new(
+    "of-nfd",
+    Topic::Other("fakes"),
+    "A fake",
+    &[Fact::primary("A word", "word", Stability::Immutable)],
+    VALUE.collect,
+)
+.nfd(NfdLabels {
+    names: &["fake.name", "fake.none"],
+    value: |name, facts| facts.get(None).filter(|_| name == "fake.name").map(str::to_owned),
+});
+
+#[test]
+fn labels_of_node_feature_discovery_are_a_list_and_not_under_the_prefix() {
+    let labels = LabelFacts::parse(["nfd"], &[&NFD, &VALUE]).unwrap();
+    assert!(labels.has_nfd() && !labels.is_empty());
+    assert_eq!(labels.names(&[&VALUE, &NFD]), ["nfd"]);
+    assert_eq!(labels.names(&[&VALUE]), [""; 0], "nothing for who has none");
+    let prefix = Prefix::default();
+    let keys: Vec<_> = labels.keys(&NFD, &prefix).collect();
+    assert_eq!(keys, ["feature.node.kubernetes.io/fake.name", "feature.node.kubernetes.io/fake.none"]);
+
+    let planned = |labels: &LabelFacts, outcome| {
+        let report =
+            Report::new(vec![Entry { collector: &NFD, outcome, attempts: 1, duration: Duration::ZERO }]);
+        Plan::new(&report, &prefix, &DoneMark::Saved).labelling(&report, labels, &prefix).patch()["metadata"]
+            ["labels"]
+            .clone()
+    };
+    let told = planned(&labels, Outcome::Collected(Facts::new("a b")));
+    assert_eq!(told["feature.node.kubernetes.io/fake.name"], "a_b");
+    assert_eq!(told.get("feature.node.kubernetes.io/fake.none"), Some(&json!(null)));
+    let gone = planned(&labels, Outcome::not_applicable("none"));
+    assert_eq!(gone.get("feature.node.kubernetes.io/fake.name"), Some(&json!(null)));
+    let unwanted = planned(&parse(&["value"]).unwrap(), Outcome::Collected(Facts::new("a")));
+    assert_eq!(unwanted.as_object().map(serde_json::Map::len), Some(2), "{unwanted}");
+    assert!(parse(&["nfd"]).unwrap_err().contains("none of the selected collectors knows"));
 }

@@ -54,7 +54,7 @@ fn an_empty_registry_is_an_error_that_says_how_it_comes_about() {
 fn names_that_are_reserved_or_not_in_kebab_case_are_refused() {
     for name in ["all", "default", "opt-out"] {
         let defect = defect(fake(name, VALUE.collect));
-        assert_eq!(defect, "the name is reserved, as all, default, opt-out are", "{name}");
+        assert_eq!(defect, "the name is reserved, as all, default, nfd, opt-out are", "{name}");
     }
     for name in ["", "Kernel", "cpu_model", "-kernel", "kernel-", "cpu.model"] {
         assert_eq!(defect(fake(name, VALUE.collect)), "the name is not in kebab case", "{name}");

@@ -175,7 +175,7 @@ impl Scope {
                 DoneMark::Generation(generation) => Some(generation.as_str().to_owned()),
             },
             stamp_day: self.stamp_day,
-            labels: self.collectors.iter().flat_map(|collector| self.labels.names(collector)).collect(),
+            labels: self.labels.names(&self.collectors),
             startup_taint: self.startup_taint.as_ref().map(|taint| taint.key.clone()),
             startup_taint_on_failure: self
                 .startup_taint

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use node_annotator_core::LabelFacts;
+use node_annotator_core::key::nfd_label;
 use node_annotator_deploy::policy::Scope;
 use node_annotator_deploy::{Manifests, Object, Settings};
 use node_annotator_tests::{Cluster, NodeSpec, Options};
@@ -47,11 +48,11 @@ async fn a_stolen_token_sets_the_labels_of_facts_that_were_installed_and_no_othe
     each_condition_is_needed(&stage, DONE, &scope, |rule, _| about_labels.contains(&rule.id), &cases).await
 }
 
-/// Of three collectors, one fact each as a label; one of them is a primary one.
+/// Facts of two collectors, one of them a primary one, and what they tell under keys of another program.
 fn labelling() -> Settings {
     let settings = settings(&COLLECTORS.join(","));
     let collectors: Vec<_> = settings.selection.iter().collect();
-    let labels = LabelFacts::parse(["cpu-model", "kernel.major"], &collectors);
+    let labels = LabelFacts::parse(["cpu-model", "kernel.major", "nfd"], &collectors);
     Settings { labels: labels.expect("they are declared"), ..settings }
 }
 
@@ -111,7 +112,7 @@ fn what_is_allowed() -> Vec<Case> {
     let with_fact = json!({"metadata": {
         "labels": {key("kernel.major"): null}, "annotations": {key("kernel.major"): "6"},
     }});
-    let rows: [(_, _, _, _, fn(&Value, &Value) -> bool); 5] = [
+    let rows: [(_, _, _, _, fn(&Value, &Value) -> bool); 6] = [
         ("the label of a fact", DONE, "n1", labels(&[("kernel.major", Some("6"))]), |_, after| {
             after["metadata"]["labels"][key("kernel.major")] == "6"
         }),
@@ -127,6 +128,13 @@ fn what_is_allowed() -> Vec<Case> {
             "new",
             labels(&[("kernel", Some(&kernel)), ("kernel.major", Some(""))]),
             |_, after| after["metadata"]["labels"][key("kernel.major")] == "",
+        ),
+        (
+            "the label of another program that the operator listed",
+            DONE,
+            "n1",
+            label(&nfd_label("kernel-version.major"), "6"),
+            |_, after| after["metadata"]["labels"][nfd_label("kernel-version.major")] == "6",
         ),
         (
             "another value that is not true",
@@ -175,6 +183,20 @@ fn what_is_refused() -> Vec<Case> {
             DONE,
             "n1",
             one("virt.value", Some("kvm")),
+            refused(LABELS),
+        ),
+        (
+            "of another program, which no installed collector tells",
+            DONE,
+            "n1",
+            label(&nfd_label("cpu-cpuid.AVX2"), "true"),
+            refused(LABELS),
+        ),
+        (
+            "of another program, which none tells",
+            DONE,
+            "n1",
+            label(&nfd_label("mine"), "true"),
             refused(LABELS),
         ),
         ("under another prefix", DONE, "n1", label("example.com/kernel.major", "6"), refused(LABELS)),

@@ -2,6 +2,7 @@
 
 mod comparisons;
 mod explained;
+mod nfd;
 mod ours;
 mod programs;
 mod recorded;
@@ -41,6 +42,10 @@ enum Task {
 
 #[derive(Debug, clap::Args)]
 struct Options {
+    /// Also hold the labels of `--labels nfd` against nfd-worker, which is built with Go the first time
+    #[arg(long)]
+    nfd: bool,
+
     /// What to print
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -87,7 +92,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ours::build()?;
-    let comparison = compare()?;
+    let comparison = compare(options.nfd)?;
     match options.output {
         Format::Text => print!("{}", table::text(&comparison)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&comparison)?),
@@ -101,7 +106,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn compare() -> Result<Comparison> {
+fn compare(with_nfd: bool) -> Result<Comparison> {
     let collectors = ours::local_collectors()?;
     let facts = ours::facts(&collectors, None)?;
     let (mut rows, mut theirs_alone, mut silent) = (Vec::new(), Vec::new(), Vec::new());
@@ -116,6 +121,11 @@ fn compare() -> Result<Comparison> {
             }
             Reply::Silent(reason) => silent.push(Silent { program: program.name, reason }),
         }
+    }
+    if with_nfd {
+        let of_nfd = nfd::compare(&ours::nfd_labels(&collectors)?)?;
+        rows.extend(of_nfd.rows);
+        theirs_alone.push(TheirsAlone { program: nfd::PROGRAM, fields: of_nfd.theirs_alone });
     }
     let compared = |name: &String| rows.iter().any(|row| row.fact == *name && row.verdict != Verdict::Theirs);
     let ours_alone = facts.keys().filter(|name| !compared(name)).cloned().collect();

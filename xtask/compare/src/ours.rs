@@ -10,6 +10,9 @@ use serde::Deserialize;
 /// Facts by name, such as `cpu-model.vendor`.
 pub(crate) type Facts = BTreeMap<String, String>;
 
+/// Labels by key; `None` for those that this machine does not have.
+pub(crate) type Labels = BTreeMap<String, Option<String>>;
+
 /// What a collector may need of a network.
 const NETWORK: [&str; 2] = ["cloud metadata service", "DNS"];
 
@@ -20,8 +23,13 @@ struct Listed {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
     collectors: Vec<Entry>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    labels_left_out: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +63,15 @@ pub(crate) fn facts(collectors: &str, root: Option<&Path>) -> Result<Facts> {
     }
     let report: Report = json(&mut run)?;
     Ok(report.collectors.into_iter().flat_map(|entry| entry.facts).collect())
+}
+
+/// The labels of Node Feature Discovery that they tell of this machine.
+pub(crate) fn nfd_labels(collectors: &str) -> Result<Labels> {
+    let mut run = command();
+    run.args(["run", "--dry-run", "-o", "json", "--labels", "nfd", "--collectors", collectors]);
+    let Report { labels, labels_left_out, .. } = json(&mut run)?;
+    let left_out = labels_left_out.into_keys().map(|key| (key, None));
+    Ok(labels.into_iter().map(|(key, value)| (key, Some(value))).chain(left_out).collect())
 }
 
 fn command() -> Command {

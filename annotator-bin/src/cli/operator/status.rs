@@ -8,6 +8,7 @@ use super::fleet::{self, AgeOptions, FleetOptions, FormOptions, Meant};
 use crate::app::App;
 use crate::cli::options::OUTPUT;
 use crate::exit::{self, Exit};
+use crate::operator::fleet::node::BESIDE_NFD;
 use crate::operator::status::{Show, Status};
 use crate::operator::table;
 use crate::operator::wait::wait;
@@ -74,6 +75,12 @@ impl StatusCommand {
             }
             let status = Status::read(&reader, &installed, &nodes, &collectors, age.oldest(), show).await?;
             print(&status.render(show, table::width())?)?;
+            if let Some((count, first)) = &status.with_nfd {
+                eprintln!(
+                    "error: Node Feature Discovery runs on {count} nodes, such as `{first}`, and both publish its labels\nhint: {BESIDE_NFD}"
+                );
+                return Ok(Exit::Failures);
+            }
             Ok(if *exit_code && status.totals.unsettled() > 0 { Exit::Failures } else { Exit::Done })
         })
     }

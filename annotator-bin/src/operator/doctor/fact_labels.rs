@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use node_annotator_core::key::nfd_name;
 use node_annotator_core::label::label_value;
 use node_annotator_core::{Collector, Prefix, Registry};
 use node_annotator_deploy::policy::Scope;
 
 use super::check::{Conclusion, Outcome};
 use crate::operator::fleet::demand::{Mark, Rule};
+use crate::operator::fleet::node::BESIDE_NFD;
 use crate::operator::fleet::node::Node;
 use crate::trouble::Trouble;
 
@@ -25,6 +27,16 @@ pub(super) fn conclude(nodes: &[Node], scope: Option<&Scope>, prefix: &Prefix) -
             )),
         };
     };
+    let mut with_nfd = nodes.iter().filter(|node| node.has_nfd()).map(Node::name);
+    if let Some(first) = with_nfd.next().filter(|_| scope.labels.has_nfd()) {
+        let count = with_nfd.count() + 1;
+        return Ok(Conclusion::fail(
+            format!(
+                "Node Feature Discovery runs on {count} nodes, such as `{first}`, and takes labels of ours for its own"
+            ),
+            BESIDE_NFD,
+        ));
+    }
     let named = scope.keys().fact_labels;
     let left_over: Vec<_> = found.iter().filter(|(key, _)| !named.contains(**key)).collect();
     let differing = differing(nodes, scope);
@@ -69,9 +81,13 @@ fn labels_of_facts<'a>(
     let collectors = linked.chain(scope.into_iter().flat_map(|scope| scope.collectors.iter().copied()));
     let names: BTreeSet<_> = collectors.map(|collector| collector.name).collect();
     let mut found = BTreeMap::new();
-    for key in nodes.iter().flat_map(|node| node.labels().keys()) {
-        if prefix.parts_of_label(key).is_some_and(|(collector, _)| names.contains(collector)) {
-            *found.entry(key.as_str()).or_default() += 1;
+    for node in nodes {
+        let of_nfd = |key: &str| nfd_name(key).is_some() && node.metadata.labels_of_runs.contains(key);
+        for key in node.labels().keys() {
+            let is_ours = prefix.parts_of_label(key).is_some_and(|(collector, _)| names.contains(collector));
+            if is_ours || of_nfd(key) {
+                *found.entry(key.as_str()).or_default() += 1;
+            }
         }
     }
     found

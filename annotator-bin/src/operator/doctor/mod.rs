@@ -109,8 +109,7 @@ fn flags(scope: &admission::Scope) -> String {
     if scope.stamp_day {
         flags.push_str(" --stamp-day");
     }
-    let labels = scope.collectors.iter().flat_map(|collector| scope.labels.names(collector));
-    let labels: Vec<_> = labels.collect();
+    let labels = scope.labels.names(&scope.collectors);
     if !labels.is_empty() {
         flags = format!("{flags} --labels {}", labels.join(","));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Toleration};
+use node_annotator_core::key::NFD;
 use node_annotator_core::{Collector, DoneMark, Prefix};
 use node_annotator_deploy::affinity;
 
@@ -63,6 +64,8 @@ pub(crate) struct Demand {
     /// What every node must have beside that.
     common: Vec<NodeSelectorRequirement>,
     tolerations: Vec<Toleration>,
+    /// Whether its pods publish labels of Node Feature Discovery.
+    pub(super) has_nfd: bool,
 }
 
 /// Why a DaemonSet makes no pod for a node.
@@ -102,6 +105,9 @@ impl Demand {
             node_selector: pod.node_selector.clone().unwrap_or_default(),
             common: common.unwrap_or_default(),
             tolerations: pod.tolerations.clone().unwrap_or_default(),
+            has_nfd: pod.containers.iter().flat_map(|container| container.args.iter().flatten()).any(|arg| {
+                arg.strip_prefix("--labels=").is_some_and(|list| list.split(',').any(|word| word == NFD))
+            }),
         })
     }
 

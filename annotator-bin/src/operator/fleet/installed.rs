@@ -92,6 +92,11 @@ impl Installed {
         self.demands.iter().flat_map(|demand| demand.rules.keys().map(String::as_str)).collect()
     }
 
+    /// Whether labels of Node Feature Discovery are published.
+    pub(crate) fn has_nfd(&self) -> bool {
+        self.demands.iter().any(|demand| demand.has_nfd)
+    }
+
     /// The domain that all keys begin with.
     pub(crate) fn prefix(&self) -> &Prefix {
         &self.prefix

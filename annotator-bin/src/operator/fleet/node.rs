@@ -1,9 +1,16 @@
 //! A Node, decoded to what the commands for a fleet look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use node_annotator_core::Prefix;
-use serde::Deserialize;
+use node_annotator_core::key::is_nfd_annotation;
+use node_annotator_core::write::FIELD_MANAGER;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+/// What to do where Node Feature Discovery runs beside labels of it that are ours.
+pub(crate) const BESIDE_NFD: &str = "uninstall it, and take its annotations under nfd.node.kubernetes.io/ off the nodes; or leave \
+     `nfd` out of --labels";
 
 /// A Node. Of a list of metadata, spec and status are empty.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,6 +31,42 @@ pub(crate) struct Metadata {
     pub(crate) resource_version: String,
     pub(crate) labels: Option<BTreeMap<String, String>>,
     pub(crate) annotations: Option<BTreeMap<String, String>>,
+    /// The labels that runs have set, by the record.
+    #[serde(rename = "managedFields", deserialize_with = "of_runs")]
+    pub(crate) labels_of_runs: BTreeSet<String>,
+}
+
+/// One entry of the record of who wrote which field.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Managed {
+    #[serde(default)]
+    manager: String,
+    #[serde(default)]
+    fields_v1: Fields,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    #[serde(rename = "f:metadata")]
+    metadata: FieldsOfMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[expect(clippy::zero_sized_map_values, reason = "no set can be read from an object")]
+struct FieldsOfMetadata {
+    #[serde(rename = "f:labels")]
+    labels: BTreeMap<String, IgnoredAny>,
+}
+
+/// The labels that the record says are a run's.
+fn of_runs<'de, D: Deserializer<'de>>(record: D) -> Result<BTreeSet<String>, D::Error> {
+    let record = Option::<Vec<Managed>>::deserialize(record)?.unwrap_or_default();
+    let ours = record.into_iter().filter(|entry| entry.manager == FIELD_MANAGER);
+    let keys = ours.flat_map(|entry| entry.fields_v1.metadata.labels.into_keys());
+    Ok(keys.filter_map(|key| key.strip_prefix("f:").map(str::to_owned)).collect())
 }
 
 /// What it is to be.
@@ -95,16 +138,21 @@ impl Node {
         self.annotations().get(key).map(String::as_str)
     }
 
+    /// Whether Node Feature Discovery runs there: it keeps a list of its labels in annotations.
+    pub(crate) fn has_nfd(&self) -> bool {
+        self.annotations().keys().any(|key| is_nfd_annotation(key))
+    }
+
     /// Whether its kubelet says that it is ready.
     pub(crate) fn is_ready(&self) -> bool {
         let mut conditions = self.status.conditions.iter().flatten();
         conditions.any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
 
-    /// The same without the annotations of others, which may be long.
+    /// The same without the annotations of others, which may be long, but for those of Node Feature Discovery.
     pub(crate) fn without_foreign_annotations(mut self, prefix: &Prefix) -> Self {
         if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.retain(|key, _| prefix.parts(key).is_some());
+            annotations.retain(|key, _| prefix.parts(key).is_some() || is_nfd_annotation(key));
         }
         self
     }

@@ -1,12 +1,14 @@
 //! `pci`: what is on PCI, counted, and the links and NUMA nodes of what moves much data.
 
+mod nfd;
+
 use node_annotator_core::context::HostError;
 use node_annotator_core::{
     Collect, CollectError, Collected, Collector, Context, Fact, Facts, HostRoot, Kind, Stability, Topic,
     register,
 };
 
-use crate::source::counts::counts;
+use crate::source::counts::{counts, words};
 use crate::source::pci::{self, Device};
 
 const MAX_BYTES: usize = 512;
@@ -27,6 +29,14 @@ const CLASSES: Fact = Fact::named(
 )
 .kind(Kind::List)
 .max_bytes(MAX_BYTES);
+const ACCELERATORS: Fact = Fact::named(
+    "accelerators",
+    "classes of those that are display controllers, co-processors or processing accelerators, each with the number of its \
+     maker; `none` without any",
+    "0300_1a03,0302_10de",
+    Stability::Immutable,
+)
+.kind(Kind::List);
 const LINKS: Fact = Fact::named(
     "links",
     "fastest link of storage, network and display controllers and of accelerators, each with vendor and device, speed and width, \
@@ -60,7 +70,7 @@ pub static PCI: Collector = Collector::new(
     "pci",
     Topic::Devices,
     "Devices on PCI by maker and class, their links and NUMA nodes",
-    &[VENDORS, CLASSES, LINKS, NARROW, NUMA],
+    &[VENDORS, CLASSES, ACCELERATORS, LINKS, NARROW, NUMA],
     Collect::Blocking(collect),
 )
 .reads(&[
@@ -73,14 +83,25 @@ pub static PCI: Collector = Collector::new(
     "/sys/bus/pci/devices/*/numa_node",
 ])
 .not_applicable(pci::WITHOUT)
+.nfd(nfd::LABELS)
 .on_request();
 
 register!(PCI);
 
 /// Base classes of what is no device of its own.
 const BRIDGE: u32 = 0x06;
+/// Base classes and subclasses of what computes: a base class stands for all of its subclasses.
+const DISPLAY: u32 = 0x03;
+const PROCESSING: u32 = 0x12;
+const CO_PROCESSOR: u32 = 0x0b40;
 /// Base classes of what moves much data: storage, network, display, processing accelerators.
 const FAST: [u32; 4] = [0x01, 0x02, 0x03, 0x12];
+
+/// Class and maker of a device that computes.
+fn accelerator(device: &Device) -> Option<String> {
+    let computes = device.is_of(DISPLAY) || device.is_of(PROCESSING) || device.class() == CO_PROCESSOR;
+    computes.then(|| format!("{:04x}_{:04x}", device.class(), device.vendor))
+}
 
 fn collect(cx: &Context) -> Result<Collected, CollectError> {
     let host = &cx.host;
@@ -98,6 +119,7 @@ fn collect(cx: &Context) -> Result<Collected, CollectError> {
         fast.iter().map(|device| Ok(numa(host, device)?.map(|node| format!("{}@{node}", device.id()))));
     let numa = numa.collect::<Result<Vec<_>, HostError>>().map(|nodes| list(nodes.into_iter().flatten()));
     let facts = facts
+        .with(&ACCELERATORS, words(devices.iter().filter_map(accelerator)))
         .with(&CLASSES, counts(devices.iter().map(|device| format!("{:04x}", device.class())), MAX_BYTES))
         .with_read(&NUMA, numa);
     Ok(match links {

@@ -14,6 +14,7 @@ mod foreign_prefix;
 pub mod installation;
 pub mod labels;
 pub mod manifests;
+pub mod monitoring;
 pub mod mutating_policy;
 pub mod object;
 pub mod placement;

@@ -10,6 +10,7 @@ mod guard;
 mod killed;
 mod labels;
 mod lifecycle;
+mod monitoring;
 mod outages;
 mod requests;
 mod run_once;

@@ -1,4 +1,4 @@
-//! The programs of Kubernetes and of a node: built once from pinned Go modules and kept under `target/`, or
+//! The programs of Kubernetes, of a node and of monitoring: built once from pinned Go modules and kept under `target/`, or
 //! ready-made ones.
 
 mod build;
@@ -44,6 +44,8 @@ pub enum Tool {
     Bridge,
     /// What gives a pod its address.
     HostLocal,
+    /// What checks and tries rules of Prometheus.
+    Promtool,
     /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
     /// way.
     Idle,
@@ -85,6 +87,7 @@ impl Tool {
             Self::Runc => "runc",
             Self::Bridge => "bridge",
             Self::HostLocal => "host-local",
+            Self::Promtool => "promtool",
             Self::Idle => "idle",
         }
     }
@@ -103,12 +106,17 @@ impl Tool {
             Self::Runc => "github.com/opencontainers/runc",
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Idle => "./idle",
         }
     }
 
     fn is_of_kubernetes(self) -> bool {
         Self::KUBERNETES.contains(&self)
+    }
+
+    fn is_of_node(self) -> bool {
+        Self::NODE.contains(&self) && !self.is_of_kubernetes()
     }
 }
 
@@ -117,6 +125,7 @@ impl Tool {
 pub struct Binaries {
     kubernetes: PathBuf,
     node: PathBuf,
+    monitoring: PathBuf,
 }
 
 impl Binaries {
@@ -129,17 +138,28 @@ impl Binaries {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);
         }
-        let (kubernetes, node): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
+        let (kubernetes, others): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
+        let (node, monitoring): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|tool: &Tool| tool.is_of_node());
+        let built = |modules: fn() -> Result<Modules>, tools: &[Tool]| {
+            if tools.is_empty() { Ok(PathBuf::new()) } else { modules()?.programs(tools) }
+        };
         let minor = minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?;
         Ok(Self {
             kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
-            node: if node.is_empty() { PathBuf::new() } else { Modules::node()?.programs(&node)? },
+            node: built(Modules::node, &node)?,
+            monitoring: built(Modules::monitoring, &monitoring)?,
         })
     }
 
     /// The path of a program that was asked for.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        if tool.is_of_kubernetes() { &self.kubernetes } else { &self.node }.join(tool.name())
+        let folder = match tool {
+            tool if tool.is_of_kubernetes() => &self.kubernetes,
+            tool if tool.is_of_node() => &self.node,
+            _ => &self.monitoring,
+        };
+        folder.join(tool.name())
     }
 
     /// The folder of the node's programs but the kubelet.
@@ -164,7 +184,7 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries { kubernetes: folder.clone(), node: folder })
+    Ok(Binaries { kubernetes: folder.clone(), node: folder.clone(), monitoring: folder })
 }
 
 /// The go command, deaf to a workspace around this checkout.

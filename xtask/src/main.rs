@@ -44,7 +44,7 @@ enum Task {
     /// Write the generated pages of `docs` and the table of collectors in README
     #[command(disable_help_flag = true)]
     GenDocs(Forwarded),
-    /// Write `deploy/kubernetes` and `deploy/per-collector` from the registry of collectors
+    /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
     #[command(disable_help_flag = true)]
     GenManifests(Forwarded),
     /// Write a container image as an OCI archive: of this checkout, or of another static binary

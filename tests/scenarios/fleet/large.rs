@@ -28,7 +28,7 @@ async fn multiply(cluster: &Cluster, model: &Node) -> Result<()> {
             facts.insert(key("kernel"), "5.15.0-113-generic".to_owned());
             facts.insert(key("kernel.minor"), "15".to_owned());
             if let Some(info) = node.status.as_mut().and_then(|status| status.node_info.as_mut()) {
-                info.kernel_version = "5.15.0-113-generic".to_owned();
+                "5.15.0-113-generic".clone_into(&mut info.kernel_version);
             }
         }
         node.metadata.name = Some(format!("worker-{number:04}"));

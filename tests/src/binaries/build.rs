@@ -28,6 +28,8 @@ pub(super) fn flags(tool: Tool, version: &str) -> Flags {
         Tool::Runc => {
             Flags { cgo: "1", tags: "seccomp,netgo,osusergo", linker: "-s -w -extldflags -static".to_owned() }
         }
+        // Rules need none of the clouds in which Prometheus finds what it scrapes.
+        Tool::Promtool => Flags { cgo: "0", tags: "remove_all_sd", linker: "-s -w".to_owned() },
         _ if version.is_empty() => {
             Flags { cgo: "0", tags: "no_btrfs,no_devmapper,no_zfs", linker: "-s -w".to_owned() }
         }

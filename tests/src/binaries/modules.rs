@@ -54,6 +54,16 @@ impl Modules {
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 
+    /// What tries the rules for monitoring.
+    pub(super) fn monitoring() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
+        let pins = read_pins(&folder)?;
+        let version = pin::required_version(&pins.0, "github.com/prometheus/prometheus").unwrap_or_default();
+        let title = format!("Prometheus' tools {version}");
+        let output = target_folder().join("kubernetes").join("monitoring");
+        Ok(Self { title, folder, version: String::new(), pins, output })
+    }
+
     /// The folder with the programs; those that are missing or out of date are built.
     pub(super) fn programs(&self, tools: &[Tool]) -> Result<PathBuf> {
         let bin = self.output.join("bin");

@@ -22,7 +22,7 @@ struct Cli {
 enum Task {
     /// Write the generated pages of `docs` and the table of collectors in README
     GenDocs(docs::Options),
-    /// Write `deploy/kubernetes` and `deploy/per-collector` from the registry of collectors
+    /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
     GenManifests(manifests::Options),
     /// Write a container image as an OCI archive: of this checkout, or of another static binary
     ///

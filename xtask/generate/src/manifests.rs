@@ -1,10 +1,12 @@
-//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes` and `deploy/per-collector`, from the
-//! registry.
+//! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes`, `deploy/per-collector` and
+//! `deploy/monitoring`, from the registry.
 
-use anyhow::{Result, bail};
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{Layout, Manifests, Settings};
+use node_annotator_deploy::{Layout, Manifests, Settings, monitoring};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -16,6 +18,9 @@ pub(crate) struct Options {
 /// Each layout, and where it lies.
 const FOLDERS: [(Layout, &str); 2] =
     [(Layout::Combined, "deploy/kubernetes"), (Layout::PerCollector, "deploy/per-collector")];
+
+/// Where the files for monitoring lie.
+const MONITORING: &str = "deploy/monitoring";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
@@ -33,6 +38,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             eprintln!("{name}/{difference}");
             stale = true;
         }
+    }
+    for (name, text) in monitoring::files(&registry, "cargo xtask gen-manifests")? {
+        let path = xtask_workspace::root().join(MONITORING).join(name);
+        if options.check {
+            if fs::read_to_string(&path).unwrap_or_default() != text {
+                eprintln!("{MONITORING}/{name}: differs");
+                stale = true;
+            }
+            continue;
+        }
+        fs::create_dir_all(path.with_file_name("")).context("cannot create the folder for monitoring")?;
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        eprintln!("written: {}", path.display());
     }
     if stale {
         bail!("the manifests are not what the registry says\nhint: cargo xtask gen-manifests");

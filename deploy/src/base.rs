@@ -20,12 +20,19 @@ const POD_SECURITY_VERSION: &str = "v1.35";
 /// the nodes, does not know of it, and pods on nodes that it excludes would stay pending for ever.
 const ANY_NODE: [&str; 2] = ["openshift.io/node-selector", "scheduler.alpha.kubernetes.io/node-selector"];
 
+/// The name of what keeps connections away.
+pub(crate) const DENY_INGRESS: &str = "deny-ingress";
+
 /// Below the cut-off (-10) under which autoscalers neither add nor keep a node for a pod.
 const PRIORITY: i32 = -100;
 
 /// The namespace of a privilege class, with the Pod Security labels that keep other pods out.
 pub fn namespace(installation: &Installation, class: PrivilegeClass) -> Namespace {
-    let mut metadata = base_metadata(installation, installation.namespace(class));
+    with_pod_security(base_metadata(installation, installation.namespace(class)), class)
+}
+
+/// A namespace that admits what a privilege class needs, and no other pod.
+pub(crate) fn with_pod_security(mut metadata: ObjectMeta, class: PrivilegeClass) -> Namespace {
     let labels = metadata.labels.get_or_insert_default();
     for mode in ["enforce", "audit", "warn"] {
         let key = format!("pod-security.kubernetes.io/{mode}");
@@ -84,8 +91,13 @@ pub(crate) fn cluster_role_binding(
 /// No pod of ours listens. What they connect to cannot be said here: the API server's address is the
 /// cluster's own.
 pub(crate) fn network_policy(installation: &Installation, class: PrivilegeClass) -> NetworkPolicy {
+    deny_ingress(namespaced(installation, DENY_INGRESS, class))
+}
+
+/// For all pods of a namespace.
+pub(crate) fn deny_ingress(metadata: ObjectMeta) -> NetworkPolicy {
     NetworkPolicy {
-        metadata: namespaced(installation, "deny-ingress", class),
+        metadata,
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(LabelSelector::default()),
             policy_types: Some(vec!["Ingress".to_owned()]),

@@ -2,11 +2,9 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, EnvVarSource, HostPathVolumeSource, LocalObjectReference,
-    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-    SecurityContext, Volume, VolumeMount,
+    Container, EnvVar, EnvVarSource, HostPathVolumeSource, ObjectFieldSelector, PodSpec, PodTemplateSpec,
+    Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use node_annotator_core::need::PathKind;
@@ -15,13 +13,10 @@ use node_annotator_core::{DoneMark, GiveUpAfter};
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
 use crate::pod_metadata::pod_metadata;
-use crate::{Settings, Workload, labels, placement, token};
+use crate::{Settings, Workload, labels, placement, pod, token};
 
 /// Where the files of the host are mounted.
 const HOST_MOUNT: &str = "/host";
-
-/// Longer than a PATCH that is under way when SIGTERM comes; a pod that lingers ends at once.
-const GRACE_SECONDS: i64 = 5;
 
 pub(crate) fn daemon_set(workload: &Workload, settings: &Settings) -> DaemonSet {
     let recommended = labels::recommended(&settings.installation, workload.component());
@@ -39,7 +34,7 @@ pub(crate) fn daemon_set(workload: &Workload, settings: &Settings) -> DaemonSet 
             },
             template: PodTemplateSpec {
                 metadata: Some(pod_metadata(settings, recommended)),
-                spec: Some(pod(workload, settings)),
+                spec: Some(pod_spec(workload, settings)),
             },
             update_strategy: Some(update_strategy()),
             // One to go back to.
@@ -61,42 +56,22 @@ fn update_strategy() -> DaemonSetUpdateStrategy {
     }
 }
 
-fn pod(workload: &Workload, settings: &Settings) -> PodSpec {
+fn pod_spec(workload: &Workload, settings: &Settings) -> PodSpec {
     let host_paths: Vec<_> = workload.mounts().into_iter().enumerate().collect();
     let mut volumes: Vec<_> =
         host_paths.iter().map(|(index, (path, kind))| volume(*index, path, *kind)).collect();
     let mut mounts: Vec<_> = host_paths.iter().map(|(index, (path, _))| mount(*index, path)).collect();
     volumes.push(token::volume());
     mounts.push(token::mount());
-    let secrets = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
         affinity: Some(affinity(workload, settings)),
         node_selector: Some(placement::node_selector(settings)),
         tolerations: settings.tolerations.list(settings.startup_taint.as_ref()),
-        priority_class_name: settings.priority_class_name(),
         service_account_name: Some(settings.installation.service_account().to_owned()),
-        // The one that comes by itself is valid for a year: see `token`.
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        // The node's resolver: reverse zones of the machine's network are known there, and the API server is
-        // found by address.
-        dns_policy: Some("Default".to_owned()),
         host_network: workload.host_network().then_some(true),
-        image_pull_secrets: some(secrets.collect()),
-        security_context: Some(PodSecurityContext {
-            // Which user is the image's to say: OpenShift admits those of a namespace's own range alone, and
-            // sets one of them.
-            run_as_non_root: Some(true),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
         volumes: Some(volumes),
         containers: vec![Container { volume_mounts: Some(mounts), ..container(workload, settings) }],
-        ..PodSpec::default()
+        ..pod::pod(settings)
     }
 }
 
@@ -135,40 +110,7 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
             (None, None) => {}
         }
     }
-    Container {
-        name: PRODUCT.to_owned(),
-        image: Some(settings.image.clone()),
-        image_pull_policy: Some(settings.image_pull_policy.as_str().to_owned()),
-        args: Some(args),
-        env: Some(env),
-        resources: Some(resources()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            read_only_root_filesystem: Some(true),
-            ..SecurityContext::default()
-        }),
-        // A crash before the summary is written leaves its last log lines instead.
-        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        ..Container::default()
-    }
-}
-
-/// Autoscalers count requests when they size a node, so they are next to nothing. A run peaks at a few MiB;
-/// the limit only ends one that went wrong. No CPU limit: throttling would make a run of milliseconds last.
-///
-/// Of local storage a pod uses its log alone. It asks for 0 of it: without a request the limit would be it,
-/// and a node that is full, or does not tell what it has, would never get a pod. The limit satisfies quotas
-/// that want one.
-fn resources() -> ResourceRequirements {
-    let quantities = |list: &[(&str, &str)]| {
-        list.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
-    };
-    ResourceRequirements {
-        requests: Some(quantities(&[("cpu", "5m"), ("memory", "16Mi"), ("ephemeral-storage", "0")])),
-        limits: Some(quantities(&[("memory", "64Mi"), ("ephemeral-storage", "64Mi")])),
-        claims: None,
-    }
+    Container { name: PRODUCT.to_owned(), args: Some(args), env: Some(env), ..pod::container(settings) }
 }
 
 fn field(variable: &str, path: &str) -> EnvVar {
@@ -211,8 +153,4 @@ fn mount(index: usize, path: &str) -> VolumeMount {
 
 fn volume_name(index: usize) -> String {
     format!("host-{index}")
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
 }

@@ -24,11 +24,26 @@ pub enum Error {
         "the namespace `{0}` is shared with others\nhint: the admission policy binds every service account of its namespace; name one that is used for nothing else, such as `node-annotator`"
     )]
     NamespaceShared(String),
-    /// The namespace would be taken for the second one of another installation.
+    /// The namespace would be taken for a further one of another installation.
     #[error(
-        "the namespace `{0}` ends as the privileged one of an installation does\nhint: leave out `-privileged`; it is added where it is needed"
+        "the namespace `{name}` ends as a further one of an installation does\nhint: leave out `{suffix}`; it is added where it is needed"
     )]
-    NamespaceSuffix(String),
+    NamespaceSuffix {
+        /// The name that was asked for.
+        name: String,
+        /// How it ends.
+        suffix: &'static str,
+    },
+    /// The schedule is none that a CronJob takes.
+    #[error(
+        "`{value}` is no schedule of a CronJob: {reason}\nhint: write `@hourly`, or five fields such as `*/30 * * * *`"
+    )]
+    Schedule {
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The image is no image reference.
     #[error("`{0}` is not an image reference, such as `node-annotator:1.0.0`")]
     Image(String),

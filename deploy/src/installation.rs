@@ -49,10 +49,27 @@ impl Installation {
         format!("{}{EXPIRE_SUFFIX}", self.0)
     }
 
+    /// All namespaces whose accounts are ours, whichever of them there are.
+    pub fn namespaces(&self) -> [String; 3] {
+        let [restricted, privileged] = self.namespaces_of_runs();
+        [restricted, privileged, self.expire_namespace()]
+    }
+
+    /// The namespaces of both privilege classes.
+    pub fn namespaces_of_runs(&self) -> [String; 2] {
+        [PrivilegeClass::Restricted, PrivilegeClass::Privileged].map(|class| self.namespace(class))
+    }
+
     /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and
     /// PriorityClass.
     pub fn cluster_object(&self) -> String {
         if *self == Self::default() { PRODUCT.to_owned() } else { format!("{PRODUCT}-{}", self.0) }
+    }
+
+    /// The same of what runs again what is stale. No namespace has a dot, so that no other installation has
+    /// this name.
+    pub fn expire_object(&self) -> String {
+        format!("{}.expire", self.cluster_object())
     }
 
     /// The name of the ServiceAccount in each namespace.
@@ -60,21 +77,21 @@ impl Installation {
         PRODUCT
     }
 
-    /// The group of all service accounts of a namespace, as the API server puts it into requests.
-    pub fn group(&self, class: PrivilegeClass) -> String {
-        format!("system:serviceaccounts:{}", self.namespace(class))
-    }
-
-    /// What the names of all service accounts of a namespace begin with, as the API server puts them into
-    /// requests.
-    pub fn user_start(&self, class: PrivilegeClass) -> String {
-        format!("system:serviceaccount:{}:", self.namespace(class))
-    }
-
     /// The bare name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The group of all service accounts of a namespace, as the API server puts it into requests.
+pub fn group(namespace: &str) -> String {
+    format!("system:serviceaccounts:{namespace}")
+}
+
+/// What the names of all service accounts of a namespace begin with, as the API server puts them into
+/// requests.
+pub fn user_start(namespace: &str) -> String {
+    format!("system:serviceaccount:{namespace}:")
 }
 
 impl Default for Installation {
@@ -99,8 +116,10 @@ impl FromStr for Installation {
         if name == "default" || name.starts_with("kube-") {
             return Err(Error::NamespaceShared(name.to_owned()));
         }
-        if name.ends_with(PRIVILEGED_SUFFIX) {
-            return Err(Error::NamespaceSuffix(name.to_owned()));
+        if let Some(suffix) =
+            [PRIVILEGED_SUFFIX, EXPIRE_SUFFIX].into_iter().find(|suffix| name.ends_with(suffix))
+        {
+            return Err(Error::NamespaceSuffix { name: name.to_owned(), suffix });
         }
         Ok(Self(name.to_owned()))
     }
@@ -121,7 +140,8 @@ mod tests {
         let installation: Installation = "facts".parse().unwrap();
         assert_eq!(installation.namespace(PrivilegeClass::Restricted), "facts");
         assert_eq!(installation.namespace(PrivilegeClass::Privileged), "facts-privileged");
-        assert_eq!(installation.group(PrivilegeClass::Privileged), "system:serviceaccounts:facts-privileged");
+        assert_eq!(installation.expire_namespace(), "facts-expire");
+        assert_eq!(group("facts"), "system:serviceaccounts:facts");
     }
 
     #[test]
@@ -139,6 +159,7 @@ mod tests {
             assert!(refusal(name).starts_with(&format!("the namespace `{name}` is shared")), "{name}");
         }
         assert!(refusal("facts-privileged").contains("leave out `-privileged`"));
+        assert!(refusal("facts-expire").contains("leave out `-expire`"));
         for name in ["kube", "defaults", "my-default"] {
             assert!(name.parse::<Installation>().is_ok(), "{name}");
         }

@@ -24,6 +24,9 @@ pub(crate) const ALL: [&str; 5] = [NAME, COMPONENT, PART_OF, VERSION, MANAGED_BY
 /// The component of a DaemonSet that runs several collectors. No collector may have this name.
 pub const COMBINED: &str = "combined";
 
+/// The component of what runs again what is stale. No collector may have this name.
+pub const EXPIRE: &str = "expire";
+
 /// The component of what all DaemonSets share.
 const BASE: &str = "base";
 
@@ -45,9 +48,14 @@ pub fn selector(component: &str) -> BTreeMap<String, String> {
 
 /// The metadata of an object that all DaemonSets share.
 pub(crate) fn base_metadata(installation: &Installation, name: impl Into<String>) -> ObjectMeta {
+    metadata(installation, BASE, name)
+}
+
+/// The metadata of an object of a component.
+pub(crate) fn metadata(installation: &Installation, component: &str, name: impl Into<String>) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.into()),
-        labels: Some(recommended(installation, BASE)),
+        labels: Some(recommended(installation, component)),
         ..ObjectMeta::default()
     }
 }

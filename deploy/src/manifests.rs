@@ -5,7 +5,10 @@ use node_annotator_core::{Collector, DoneMark, PrivilegeClass};
 
 use crate::policy::Scope;
 use crate::startup_taint::OnFailure;
-use crate::{Error, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, labels, policy, queue};
+use crate::{
+    Error, Installation, Object, PolicyMode, Queue, Settings, Workload, base, daemon_set, expire, labels,
+    policy, queue,
+};
 
 /// The number of the last file before the DaemonSets.
 const LAST_NUMBER: i32 = 8;
@@ -18,6 +21,7 @@ pub struct Manifests {
     files: Vec<File>,
     warnings: Vec<String>,
     prune_commands: Vec<String>,
+    expire_removal: Option<String>,
 }
 
 /// Some objects that belong together.
@@ -45,7 +49,19 @@ impl Manifests {
             files,
             warnings: warnings(settings),
             prune_commands: prune_commands(settings, &workloads),
+            expire_removal: settings.expire.as_ref().map(|_| expire::removal_command(&settings.installation)),
         })
+    }
+
+    /// Some files that are no installation.
+    pub(crate) fn of_files(command: &str, files: Vec<File>) -> Self {
+        Self {
+            command: command.to_owned(),
+            files,
+            warnings: Vec::new(),
+            prune_commands: Vec::new(),
+            expire_removal: None,
+        }
     }
 
     /// The files in the order in which they are applied.
@@ -79,64 +95,57 @@ impl Manifests {
     pub fn prune_commands(&self) -> &[String] {
         &self.prune_commands
     }
+
+    /// The command that takes away what runs again what is stale, for when it is not wanted any more.
+    pub fn expire_removal(&self) -> Option<&str> {
+        self.expire_removal.as_deref()
+    }
 }
 
 fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
     let installation = &settings.installation;
     let scope = Scope::new(settings);
     let classes = &scope.classes;
-    let each =
-        |object: &dyn Fn(PrivilegeClass) -> Object| classes.iter().map(|class| object(*class)).collect();
-    let file = |name: &str, about: &str, objects: Vec<Object>| File {
-        name: name.to_owned(),
-        about: about.to_owned(),
-        objects,
+    let is_expiring = settings.expire.is_some();
+    let each = |object: &dyn Fn(PrivilegeClass) -> Object, of_expire: fn(&Installation) -> Object| {
+        let of_expire = is_expiring.then(|| of_expire(installation));
+        classes.iter().map(|class| object(*class)).chain(of_expire).collect()
     };
-
     let mut files = vec![file(
         "01-namespaces.yaml",
         "Ours alone: the admission policy binds every service account in them.",
-        each(&|class| base::namespace(installation, class).into()),
+        each(&|class| base::namespace(installation, class).into(), expire::namespace),
     )];
-    if settings.policy == PolicyMode::Enforced {
-        files.push(file(
-            "02-admission-policy.yaml",
-            "A pod of ours changes only the Node that it runs on, and there only what a run writes.",
-            vec![policy::policy(&scope, policy::rules(&scope)).into(), policy::binding(installation).into()],
-        ));
-    }
-    if let Some(taint) = &settings.startup_taint {
-        files.push(file(
-            "02-startup-taint.yaml",
-            "The startup taint of a node goes in the write that sets its last done label.",
-            vec![
-                policy::mutating_policy(&scope, taint).into(),
-                policy::mutating_binding(installation).into(),
-            ],
-        ));
-    }
+    files.extend(policies(settings, &scope));
     if settings.queue == Queue::Own {
+        let of_expire = is_expiring.then(|| installation.expire_namespace());
+        let namespaces: Vec<_> = scope.namespaces().into_iter().chain(of_expire).collect();
         files.push(file(
             "03-flow-schema.yaml",
             "Our requests wait in a queue of their own. The priority level is that of all installations, and stays when one goes.",
-            vec![queue::priority_level().into(), queue::flow_schema(&scope).into()],
+            vec![
+                queue::priority_level().into(),
+                queue::flow_schema(installation, &namespaces).into(),
+            ],
         ));
+    }
+    let mut roles = vec![base::cluster_role(installation).into()];
+    let mut bindings = vec![base::cluster_role_binding(installation, classes).into()];
+    if is_expiring {
+        roles.extend(expire::roles(installation, classes));
+        bindings.extend(expire::bindings(installation, classes));
     }
     files.extend([
         file(
             "04-service-accounts.yaml",
             "Their tokens are mounted in the pods of our DaemonSets, and in no other.",
-            each(&|class| base::service_account(installation, class).into()),
+            each(&|class| base::service_account(installation, class).into(), expire::service_account),
         ),
-        file(
-            "05-cluster-role.yaml",
-            "The one right that a run uses.",
-            vec![base::cluster_role(installation).into()],
-        ),
+        file("05-cluster-role.yaml", "The one right that a run uses.", roles),
         file(
             "06-network-policies.yaml",
             "No pod of ours listens.",
-            each(&|class| base::network_policy(installation, class).into()),
+            each(&|class| base::network_policy(installation, class).into(), expire::network_policy),
         ),
     ]);
     // By name: whoever asks for ours by its name gets it as well.
@@ -150,13 +159,55 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
     files.push(file(
         "08-cluster-role-binding.yaml",
         "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
-        vec![base::cluster_role_binding(installation, classes).into()],
+        bindings,
     ));
     set_sync_waves(&mut files);
+    if let Some(schedule) = &settings.expire {
+        files.push(file(
+            "cronjob-expire.yaml",
+            &format!("Runs again what is stale: {schedule}."),
+            expire::work(settings, schedule),
+        ));
+    }
     files.extend(workloads.iter().map(|workload| {
         let objects = vec![daemon_set::daemon_set(workload, settings).into()];
         file(&workload.file_name(), &about_daemon_set(workload, settings), objects)
     }));
+    files
+}
+
+fn file(name: &str, about: &str, objects: Vec<Object>) -> File {
+    File { name: name.to_owned(), about: about.to_owned(), objects }
+}
+
+/// What holds our accounts, and what acts on their requests.
+fn policies(settings: &Settings, scope: &Scope) -> Vec<File> {
+    let installation = &settings.installation;
+    let mut files = Vec::new();
+    if settings.policy == PolicyMode::Enforced {
+        files.push(file(
+            "02-admission-policy.yaml",
+            "A pod of ours changes only the Node that it runs on, and there only what a run writes.",
+            vec![policy::policy(scope, policy::rules(scope)).into(), policy::binding(installation).into()],
+        ));
+        if settings.expire.is_some() {
+            files.push(file(
+                "02-expire-policy.yaml",
+                "What runs again what is stale takes done and failed labels away, and changes nothing else.",
+                vec![
+                    policy::expire_policy(scope, policy::expire_rules(scope)).into(),
+                    policy::expire_binding(installation).into(),
+                ],
+            ));
+        }
+    }
+    if let Some(taint) = &settings.startup_taint {
+        files.push(file(
+            "02-startup-taint.yaml",
+            "The startup taint of a node goes in the write that sets its last done label.",
+            vec![policy::mutating_policy(scope, taint).into(), policy::mutating_binding(installation).into()],
+        ));
+    }
     files
 }
 

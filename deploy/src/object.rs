@@ -4,10 +4,11 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PodTemplateSpec, ServiceAccount};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
@@ -67,8 +68,12 @@ kinds! {
     ServiceAccount,
     ClusterRole,
     ClusterRoleBinding,
+    Role,
+    RoleBinding,
     NetworkPolicy,
     PriorityClass,
+    ConfigMap,
+    CronJob,
     DaemonSet,
 }
 
@@ -81,11 +86,21 @@ impl Object {
         }
         // What Cargo allows in a version and Kubernetes does not in a label.
         let version = version.replace('+', "-");
-        if let Self::DaemonSet(set) = self
-            && let Some(pods) = set.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut())
-        {
+        if let Some(pods) = self.template_mut().and_then(|template| template.metadata.as_mut()) {
             pods.labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version.clone());
         }
         self.metadata_mut().labels.get_or_insert_default().insert(labels::VERSION.to_owned(), version);
+    }
+
+    /// What the pods are made from.
+    fn template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
+        match self {
+            Self::DaemonSet(set) => set.spec.as_mut().map(|spec| &mut spec.template),
+            Self::CronJob(job) => {
+                let jobs = job.spec.as_mut().and_then(|spec| spec.job_template.spec.as_mut());
+                jobs.map(|spec| &mut spec.template)
+            }
+            _ => None,
+        }
     }
 }

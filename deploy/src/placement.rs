@@ -97,7 +97,12 @@ impl FromStr for Exclusion {
 
 /// The labels that a node must have.
 pub(crate) fn node_selector(settings: &Settings) -> BTreeMap<String, String> {
-    let mut selector = settings.node_selector.clone();
+    settings.node_selector.clone().into_iter().chain(node_selector_of_image(settings)).collect()
+}
+
+/// The labels that a node must have for the image to run there.
+pub(crate) fn node_selector_of_image(settings: &Settings) -> BTreeMap<String, String> {
+    let mut selector = BTreeMap::new();
     selector.insert(OS.to_owned(), LINUX.to_owned());
     if let [only] = architectures(settings)[..] {
         selector.insert(ARCHITECTURE.to_owned(), only.to_owned());

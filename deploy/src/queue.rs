@@ -11,9 +11,9 @@ use k8s_openapi::api::flowcontrol::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::Installation;
 use crate::installation::PRODUCT;
 use crate::labels::{self, base_metadata};
-use crate::policy::Scope;
 
 /// Before the schema of all service accounts (9,000), and after those of the cluster's own (900 and less).
 const PRECEDENCE: i32 = 1000;
@@ -64,15 +64,11 @@ pub(crate) fn priority_level() -> PriorityLevelConfiguration {
 }
 
 /// Every request of every account of our namespaces: one that is refused costs time as well.
-pub(crate) fn flow_schema(scope: &Scope) -> FlowSchema {
-    let installation = &scope.installation;
+pub fn flow_schema(installation: &Installation, namespaces: &[String]) -> FlowSchema {
     let any = || Some(vec!["*".to_owned()]);
-    let subject = |class| Subject {
+    let subject = |namespace: &String| Subject {
         kind: "ServiceAccount".to_owned(),
-        service_account: Some(ServiceAccountSubject {
-            namespace: installation.namespace(class),
-            name: "*".to_owned(),
-        }),
+        service_account: Some(ServiceAccountSubject { namespace: namespace.clone(), name: "*".to_owned() }),
         ..Subject::default()
     };
     FlowSchema {
@@ -81,7 +77,7 @@ pub(crate) fn flow_schema(scope: &Scope) -> FlowSchema {
             matching_precedence: Some(PRECEDENCE),
             priority_level_configuration: PriorityLevelConfigurationReference { name: PRODUCT.to_owned() },
             rules: Some(vec![PolicyRulesWithSubjects {
-                subjects: scope.classes.iter().copied().map(subject).collect(),
+                subjects: namespaces.iter().map(subject).collect(),
                 resource_rules: Some(vec![ResourcePolicyRule {
                     verbs: vec!["*".to_owned()],
                     api_groups: vec!["*".to_owned()],

@@ -78,11 +78,18 @@ impl Manifests {
     }
 
     fn push_prune_commands(&self, text: &mut String) {
+        if self.prune_commands().is_empty() {
+            return;
+        }
         push_comment(
             text,
             "After a change of selection, layout or host network these delete the DaemonSets left over:",
         );
         for command in self.prune_commands() {
+            push_comment(text, &format!("  {command}"));
+        }
+        if let Some(command) = self.expire_removal() {
+            push_comment(text, "Without --expire again this takes away what it has added:");
             push_comment(text, &format!("  {command}"));
         }
     }

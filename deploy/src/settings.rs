@@ -11,8 +11,8 @@ use crate::policy::Scope;
 use crate::syntax::{is_dns_subdomain, is_image_reference};
 use crate::tolerations::Tolerations;
 use crate::{
-    Error, Installation, StartupTaint, foreign_prefix, placement, pod_metadata, policy, startup_taint,
-    workload,
+    Error, Installation, Schedule, StartupTaint, foreign_prefix, placement, pod_metadata, policy,
+    startup_taint, workload,
 };
 
 /// The image of this version, from whatever registry the nodes ask by default.
@@ -78,6 +78,8 @@ pub struct Settings {
     pub policy: PolicyMode,
     /// Where our requests wait at the API server.
     pub queue: Queue,
+    /// When what is stale runs again by itself; never without one.
+    pub expire: Option<Schedule>,
     /// The version of the binary that makes these manifests, and that the image holds.
     pub version: String,
     /// The command that makes these manifests, for the first line of each file.
@@ -114,6 +116,7 @@ impl Settings {
             give_up_after: GiveUpAfter::default(),
             policy: PolicyMode::default(),
             queue: Queue::default(),
+            expire: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: "cargo xtask gen-manifests".to_owned(),
         }

@@ -121,6 +121,9 @@ pub(crate) fn check(collector: &'static Collector) -> Result<(), Error> {
     if collector.name == labels::COMBINED {
         return refuse("the name stands for a DaemonSet of several collectors");
     }
+    if collector.name == labels::EXPIRE {
+        return refuse("the name stands for the CronJob that runs again what is stale");
+    }
     // Pods carry it in labels and host names.
     if daemon_set_name(collector.name).len() > 63 {
         return refuse("with `node-annotator-` before it the name is longer than 63 characters");

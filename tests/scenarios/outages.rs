@@ -8,6 +8,9 @@ use crate::support::{Run, add_settled, key, labels, node_of, ours, run, saved};
 /// What the binary logs while it cannot reach the API server.
 const TRYING_AGAIN: &str = "trying again";
 
+/// What it logs when that took longer than its deadline, and it lingers.
+const WRITING_AGAIN: &str = "writing again";
+
 async fn cluster_with_node() -> Result<(Cluster, NodeSpec)> {
     let cluster = Cluster::start(Options::default()).await?;
     let node = node_of("n1", "intel-xeon");
@@ -49,6 +52,23 @@ async fn an_api_server_that_stays_down_ends_the_run_at_its_deadline_and_loses_no
 
     cluster.start_api_server().await?;
     assert_eq!(ours(&cluster.node("n1").await?), ours(&before));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_lingers_outlasts_the_api_servers_absence() -> Result<()> {
+    let (cluster, node) = cluster_with_node().await?;
+    cluster.stop_api_server();
+    let mut waiting =
+        Run::start(&cluster, &node, &["--linger", "--deadline", "4s", "--publish-budget", "2s"])?;
+    waiting.wait_for_log(WRITING_AGAIN).await?;
+    cluster.start_api_server().await?;
+
+    waiting.wait_for_log("the Node is written").await?;
+    assert_eq!(labels(&cluster.node("n1").await?)[&key("kernel")], saved("kernel"));
+    waiting.kill().await?;
+    let written = cluster.annotator_requests().await?.iter().filter(|request| request.code() == 200).count();
+    assert_eq!(written, 1);
     Ok(())
 }
 

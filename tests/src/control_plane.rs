@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
+use rustix::process::Signal;
 
 use crate::binaries::{Binaries, Tool};
 use crate::guardian::Guardian;
@@ -39,7 +40,7 @@ pub struct ControlPlaneOptions {
 pub struct ControlPlane {
     // Clients first, the store last.
     _scheduler: Component,
-    _controller_manager: Component,
+    controller_manager: Component,
     api_server: Mutex<Option<Component>>,
     _etcd: Component,
     launch: Launch,
@@ -150,6 +151,16 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Stops all controllers where they are, until [`Self::resume_controllers`].
+    pub fn pause_controllers(&self) -> Result<()> {
+        self.controller_manager.signal(Signal::STOP)
+    }
+
+    /// Lets the controllers go on.
+    pub fn resume_controllers(&self) -> Result<()> {
+        self.controller_manager.signal(Signal::CONT)
+    }
+
     fn api_server(&self) -> MutexGuard<'_, Option<Component>> {
         self.api_server.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,7 +185,7 @@ impl Launch {
         found.await.with_context(|| controller_manager.log_tail())??;
         Ok(ControlPlane {
             _scheduler: scheduler,
-            _controller_manager: controller_manager,
+            controller_manager,
             api_server: Mutex::new(Some(api_server)),
             _etcd: etcd,
             launch: self,

@@ -1,9 +1,8 @@
 //! A simulated kubelet for any number of nodes: one watch for all of them, and one task per pod.
 //!
-//! It does for a pod what a kubelet does as far as a run can tell: a pod-bound token, the Downward API,
-//! starting, restarting with back-off, status, SIGTERM, and deleting the pod object at the end. Not
-//! simulated: images, volumes, init containers, probes, resource limits, and renewing a token (they live for
-//! an hour).
+//! It does for a pod what a kubelet does as far as a run can tell: a pod-bound token that is renewed, the
+//! Downward API, starting, restarting with back-off, status, SIGTERM, and deleting the pod object at the end.
+//! Not simulated: images, volumes, init containers, probes and resource limits.
 
 mod container;
 mod environment;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use xtask_workspace::{KUBERNETES_VARIABLE, kubernetes_versions};
 
@@ -15,9 +15,9 @@ pub(crate) struct Options {
     /// Leave out the scenarios that need a real control plane, and with them Go
     #[arg(long)]
     no_cluster: bool,
-    /// The Kubernetes minor version of the scenarios, such as 1.35, or `all`: admission and run-once on the
-    /// others as well
-    #[arg(long, value_name = "MINOR")]
+    /// An older Kubernetes minor version, such as 1.35: admission and run-once on it, and nothing else; or `all`:
+    /// everything on the newest, and then those on each of the others
+    #[arg(long, value_name = "MINOR", conflicts_with = "no_cluster")]
     kubernetes: Option<String>,
     /// Only tests whose name contains this
     filter: Option<String>,
@@ -41,7 +41,7 @@ const AS_IN_THE_WORKSPACE: [&str; 6] = [
 struct Step {
     title: String,
     arguments: Vec<&'static str>,
-    /// The Kubernetes minor version, unless it is the newest.
+    /// The Kubernetes minor version, if it is not the newest.
     kubernetes: Option<String>,
 }
 
@@ -65,14 +65,31 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
-    const CLUSTER: &str = "node-annotator-tests/cluster";
-    let all = options.kubernetes.as_deref() == Some(ALL);
-    let kubernetes = options.kubernetes.clone().filter(|_| !all);
-    let step = |title: &str, arguments: &[&'static str]| Step {
-        title: title.to_owned(),
-        arguments: arguments.to_vec(),
-        kubernetes: kubernetes.clone(),
+    let pinned = kubernetes_versions().context("cannot list what is pinned")?;
+    let (newest, older) = pinned.split_last().context("no version of Kubernetes is pinned")?;
+    Ok(match options.kubernetes.as_deref() {
+        None => on_the_newest(options),
+        Some(minor) if minor == newest => on_the_newest(options),
+        Some(ALL) => on_the_newest(options).into_iter().chain(on_older(older)).collect(),
+        Some(minor) if older.iter().any(|older| older == minor) => on_older(&[minor.to_owned()]),
+        Some(minor) => bail!("Kubernetes {minor} is not pinned; it is one of {}", pinned.join(", ")),
+    })
+}
+
+/// What depends on the version of Kubernetes, on versions that are not the newest.
+fn on_older(minors: &[String]) -> Vec<Step> {
+    let scenarios = ["test", "--workspace", "--features", CLUSTER, "--test", "scenarios", "--"];
+    let of_version = |minor: &String| Step {
+        kubernetes: Some(minor.clone()),
+        ..step(
+            &format!("admission and run-once on Kubernetes {minor}"),
+            &[&scenarios[..], &ON_EVERY_VERSION].concat(),
+        )
     };
+    [binary()].into_iter().chain(minors.iter().map(of_version)).collect()
+}
+
+fn on_the_newest(options: &Options) -> Vec<Step> {
     // Always the whole workspace: with fewer packages cargo would pick other features and compile everything
     // again.
     let mut steps = vec![
@@ -94,27 +111,28 @@ fn steps(options: &Options) -> anyhow::Result<Vec<Step>> {
         step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
     ];
     if !options.no_cluster {
-        // The scenarios start the binary as it is built, so it has to be.
-        steps.push(step("binary", &["build", "--workspace", "--bins"]));
+        steps.push(binary());
         for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
             steps.push(step(title, &["test", "--workspace", "--features", CLUSTER, "--test", target]));
-        }
-        let pinned =
-            if all { kubernetes_versions().context("cannot list what is pinned")? } else { Vec::new() };
-        let newest = pinned.last().cloned();
-        for minor in pinned.into_iter().filter(|minor| Some(minor) != newest.as_ref()) {
-            let scenarios = ["test", "--workspace", "--features", CLUSTER, "--test", "scenarios", "--"];
-            let arguments = [&scenarios[..], &ON_EVERY_VERSION].concat();
-            let title = format!("admission and run-once on Kubernetes {minor}");
-            steps.push(Step { title, arguments, kubernetes: Some(minor) });
         }
         if options.filter.is_none() {
             steps.push(step("demo", &["xtask", "demo"]));
             steps.push(step("bench", &["xtask", "bench", "--short"]));
         }
     }
-    Ok(steps)
+    steps
 }
+
+/// The scenarios start the binary as it is built, so it has to be.
+fn binary() -> Step {
+    step("binary", &["build", "--workspace", "--bins"])
+}
+
+fn step(title: &str, arguments: &[&'static str]) -> Step {
+    Step { title: title.to_owned(), arguments: arguments.to_vec(), kubernetes: None }
+}
+
+const CLUSTER: &str = "node-annotator-tests/cluster";
 
 /// In place of a version.
 const ALL: &str = "all";

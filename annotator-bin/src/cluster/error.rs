@@ -139,8 +139,12 @@ impl ClusterError {
 
     /// Whether the same request may succeed in a moment.
     pub fn is_retryable(&self) -> bool {
-        use Reason::{Broken, Busy, Silent, TooSoon, Unreachable, WebhookFailed};
-        matches!(self.reason, Unreachable | Silent | Broken | Busy | TooSoon | WebhookFailed)
+        self.is_out_of_reach() || matches!(self.reason, Reason::TooSoon | Reason::WebhookFailed)
+    }
+
+    /// Whether the API server cannot be asked, or has too much to do.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self.reason, Reason::Unreachable | Reason::Silent | Reason::Broken | Reason::Busy)
     }
 
     /// Whether it may pass while an installation spreads: rights and policies take seconds to reach every API

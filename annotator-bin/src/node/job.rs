@@ -100,7 +100,11 @@ impl Job {
             tell(Moment::Ended(exit, render(&finished, &self.settings, self.output)))?;
             let pause = match run.next(&finished) {
                 Next::TryAgain(pause) => {
-                    info!(?pause, "collectors have failed, trying them again");
+                    if exit == Exit::Unfinished {
+                        info!(?pause, "the API server is out of reach or busy, writing again");
+                    } else {
+                        info!(?pause, "collectors have failed, trying them again");
+                    }
                     pause
                 }
                 Next::Linger => {

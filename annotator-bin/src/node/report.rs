@@ -67,7 +67,7 @@ impl Display for Text<'_> {
         let entries = finished.report().map(Report::entries).unwrap_or_default();
         f.write_str(&by_topic(entries, label_rows(finished, settings)))?;
         match finished {
-            Finished::Stopped(trouble) | Finished::Ran { written: Written::Failed(trouble), .. } => {
+            Finished::Stopped(trouble) | Finished::Ran { written: Written::Failed { trouble, .. }, .. } => {
                 writeln!(f, "\nnothing is written: {trouble}")
             }
             Finished::Ran { written: Written::DryRun, .. } => {

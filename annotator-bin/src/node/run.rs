@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
 use super::publish::{Patience, PublishError, Published, publish};
-use super::tries::{Next, Tries};
+use super::tries::{News, Next, Tries};
 use crate::cluster::{self, ClusterError};
 use crate::exit::Exit;
 use crate::process::stop::Stop;
@@ -81,14 +81,19 @@ pub enum Written {
     /// It is on the Node.
     Stored(Published),
     /// It is not on the Node.
-    Failed(Trouble),
+    Failed {
+        /// Why.
+        trouble: Trouble,
+        /// Whether the API server may take the same later.
+        passes: bool,
+    },
 }
 
 impl Finished {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Stopped(_) | Self::Ran { written: Written::Failed(_), .. } => Exit::Unfinished,
+            Self::Stopped(_) | Self::Ran { written: Written::Failed { .. }, .. } => Exit::Unfinished,
             Self::Ran { report, .. } if report.failures().next().is_some() => Exit::Failures,
             Self::Ran { .. } => Exit::Done,
         }
@@ -105,7 +110,9 @@ impl Finished {
     /// Why nothing is written.
     pub fn trouble(&self) -> Option<&Trouble> {
         match self {
-            Self::Stopped(trouble) | Self::Ran { written: Written::Failed(trouble), .. } => Some(trouble),
+            Self::Stopped(trouble) | Self::Ran { written: Written::Failed { trouble, .. }, .. } => {
+                Some(trouble)
+            }
             Self::Ran { .. } => None,
         }
     }
@@ -122,6 +129,8 @@ pub struct Run<'a> {
     tries: Tries,
     /// The latest outcome of each collector.
     report: Option<Report>,
+    /// What the API server could not take yet.
+    unwritten: Option<News>,
 }
 
 /// The way to the API server, which is opened once for all tries.
@@ -154,6 +163,7 @@ impl<'a> Run<'a> {
             runner: Runner::new(settings.deadline.saturating_sub(settings.publish_budget)),
             tries: Tries::new(settings.give_up_after),
             report: None,
+            unwritten: None,
         }
     }
 
@@ -162,36 +172,45 @@ impl<'a> Run<'a> {
     /// The future is done by the deadline at the latest, whatever a collector or the API server does.
     pub async fn attempt(&mut self) -> Finished {
         let deadline = Instant::now() + self.settings.deadline;
-        let Some(selection) = self.tries.remaining(&self.settings.selection) else {
-            return self.unchanged();
+        let news = match self.tries.remaining(&self.settings.selection) {
+            Some(selection) => {
+                let cx = Arc::new(self.cx.afresh());
+                let report = tokio::select! {
+                    biased;
+                    () = self.stop.requested() => return self.stopped(),
+                    report = self.runner.run(&selection, cx) => report,
+                };
+                Some(self.take(report))
+            }
+            None => None,
         };
-        let cx = Arc::new(self.cx.afresh());
-        let report = tokio::select! {
-            biased;
-            () = self.stop.requested() => return self.unchanged(),
-            report = self.runner.run(&selection, cx) => report,
-        };
-        let today = || Timestamp::now().to_zoned(TimeZone::UTC).date().to_string();
-        let report = report.on_day(self.settings.stamp_day.then(today));
-        let news = self.tries.take(&report);
-        let report = match self.report.take() {
-            Some(earlier) => earlier.updated(report),
-            None => report,
-        };
-        self.report = Some(report.clone());
-        if news.changed.entries().is_empty() {
-            return self.unchanged();
-        }
+        let Some(news) = News::all(self.unwritten.take(), news) else { return self.unchanged() };
         let Settings { prefix, done_mark, labels, .. } = self.settings;
         let plan = Plan::new(&news.changed, prefix, done_mark)
             .labelling(&news.changed, labels, prefix)
-            .giving_up(news.given_up, prefix, done_mark);
+            .giving_up(news.given_up.iter().copied(), prefix, done_mark);
         let written = self.write(&plan, deadline).await;
+        if matches!(written, Written::Failed { passes: true, .. }) {
+            self.unwritten = Some(news);
+        }
+        let report = self.report.clone().expect("there is no news without a report");
         let finished = Finished::Ran { report, plan, written };
         if let Some(Trouble { what, hint }) = finished.trouble() {
             error!(hint = hint.as_deref(), "{what}");
         }
         finished
+    }
+
+    /// Keeps what collectors brought, and returns what is new of it.
+    fn take(&mut self, report: Report) -> News {
+        let today = || Timestamp::now().to_zoned(TimeZone::UTC).date().to_string();
+        let report = report.on_day(self.settings.stamp_day.then(today));
+        let news = self.tries.take(&report);
+        self.report = Some(match self.report.take() {
+            Some(earlier) => earlier.updated(report),
+            None => report,
+        });
+        news
     }
 
     /// What comes after a try that ended so.
@@ -201,8 +220,16 @@ impl<'a> Run<'a> {
 
     /// There is nothing to write.
     fn unchanged(&self) -> Finished {
-        if let Some(report) = self.report.clone() {
-            return Finished::Ran { report, plan: Plan::default(), written: Written::Unchanged };
+        match self.report.clone() {
+            Some(report) => Finished::Ran { report, plan: Plan::default(), written: Written::Unchanged },
+            None => self.stopped(),
+        }
+    }
+
+    /// A stop came before there was anything new to write.
+    fn stopped(&self) -> Finished {
+        if self.report.is_some() && self.unwritten.is_none() {
+            return self.unchanged();
         }
         let trouble = stopped();
         warn!("{}", trouble.what);
@@ -214,18 +241,19 @@ impl<'a> Run<'a> {
         let Target::Node(node) = target else { return Written::DryRun };
         let client = tokio::select! {
             biased;
-            () = self.stop.requested() => Err(stopped()),
-            client = timeout_at(deadline, self.cluster.client()) => client
-                .unwrap_or(Err(PublishError::Unprepared))
-                .map_err(|error| error.trouble(node)),
+            () = self.stop.requested() => return Written::Failed { trouble: stopped(), passes: false },
+            client = timeout_at(deadline, self.cluster.client()) => {
+                client.unwrap_or(Err(PublishError::Unprepared))
+            }
         };
         let stored = match client {
-            Ok(client) => publish(client, node, plan, deadline, *patience, self.stop)
-                .await
-                .map_err(|error| error.trouble(node)),
-            Err(trouble) => Err(trouble),
+            Ok(client) => publish(client, node, plan, deadline, *patience, self.stop).await,
+            Err(error) => Err(error),
         };
-        stored.map_or_else(Written::Failed, Written::Stored)
+        match stored {
+            Ok(published) => Written::Stored(published),
+            Err(error) => Written::Failed { trouble: error.trouble(node), passes: error.passes() },
+        }
     }
 }
 

@@ -23,13 +23,13 @@ const LASTING_TRIES: u32 = 2;
 /// Giving up comes later by at most this part, so that a fleet does not write in one moment.
 const LATENESS: f64 = 0.1;
 
-/// The longest pause before a process ends that could not write its Node.
-const LONGEST_PAUSE_BEFORE_END: Duration = Duration::from_mins(1);
+/// The longest pause of a process that could not write its Node, before it writes again or ends.
+const LONGEST_PAUSE_UNWRITTEN: Duration = Duration::from_mins(1);
 
 /// What comes after a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// What failed is tried again after a pause.
+    /// What failed is tried again after a pause, and what is not written yet is written.
     TryAgain(Duration),
     /// Nothing is left to try: the pod waits to be taken away.
     Linger,
@@ -44,6 +44,19 @@ pub(super) struct News {
     pub(super) changed: Report,
     /// Who is given up.
     pub(super) given_up: Vec<&'static Collector>,
+}
+
+impl News {
+    /// What was not written yet and what is new, if there is anything.
+    pub(super) fn all(unwritten: Option<Self>, new: Option<Self>) -> Option<Self> {
+        let all = match (unwritten, new) {
+            (Some(Self { changed, given_up }), Some(new)) => {
+                Self { changed: changed.updated(new.changed), given_up: [given_up, new.given_up].concat() }
+            }
+            (unwritten, new) => unwritten.or(new)?,
+        };
+        (!all.changed.entries().is_empty()).then_some(all)
+    }
 }
 
 /// The tries of a process.
@@ -114,13 +127,22 @@ impl Tries {
         match finished {
             _ if self.give_up_after.is_none() => Next::End(Duration::ZERO),
             Finished::Stopped(_) => Next::End(Duration::ZERO),
-            // The API server refuses, or does not answer: the pod is the only place that can show it.
-            Finished::Ran { written: Written::Failed(_), .. } => {
-                Next::End(LONGEST_PAUSE_BEFORE_END.mul_f64(fastrand::f64()))
+            // A fleet that starts again would only add to what the API server has to do.
+            Finished::Ran { written: Written::Failed { passes: true, .. }, .. } if !self.is_over() => {
+                Next::TryAgain(LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64()))
+            }
+            // The API server refuses, or is never there: the pod is the only place that can show it.
+            Finished::Ran { written: Written::Failed { .. }, .. } => {
+                Next::End(LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64()))
             }
             Finished::Ran { .. } if self.failing.is_empty() => Next::Linger,
             Finished::Ran { .. } => Next::TryAgain(self.pause(fastrand::f64())),
         }
+    }
+
+    /// Whether what may pass has had its time.
+    fn is_over(&self) -> bool {
+        self.limit(FailureKind::Passing).is_some_and(|limit| self.started.elapsed() >= limit)
     }
 
     fn gives_up(&self, failing: &Failing) -> bool {

@@ -55,7 +55,7 @@ impl Keys {
                 ours.map(|(key, value)| (key.clone(), value.clone())).collect()
             };
             let (labels, annotations) = (pick(node.labels()), pick(node.annotations()));
-            let removal = Removal { node: node.name().to_owned(), labels, annotations };
+            let removal = Removal { node: node.name().to_owned(), labels, annotations, ..Removal::default() };
             if removal.keys() > 0 {
                 keys.removals.push(removal);
             }

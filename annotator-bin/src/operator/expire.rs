@@ -1,6 +1,6 @@
 //! `expire`: runs again what is stale, on nodes that are ready, once for each boot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -53,8 +53,9 @@ impl Record {
         self.boots.get(node).is_some_and(|known| known == boot)
     }
 
-    /// Adds the boots of nodes, each by itself, so that two commands at once lose none.
-    async fn add(&self, reader: &Reader, boots: &BTreeMap<String, String>) -> Result<(), Trouble> {
+    /// Adds the boots of nodes, and takes away what has none, each by itself, so that two commands at once lose
+    /// none.
+    async fn change(&self, reader: &Reader, boots: &BTreeMap<String, Option<String>>) -> Result<(), Trouble> {
         if !self.is_there || boots.is_empty() {
             return Ok(());
         }
@@ -81,6 +82,8 @@ pub(crate) struct Stale {
     pub(crate) still: Vec<(String, String)>,
     /// How many nodes are not ready, and wait.
     pub(crate) not_ready: usize,
+    /// Nodes of the record that are gone.
+    gone: BTreeSet<String>,
 }
 
 impl Stale {
@@ -95,7 +98,11 @@ impl Stale {
     ) -> Result<Self, Trouble> {
         let chosen = collectors.of(installed)?;
         let mut stale = Self::default();
+        // Only who looks at all nodes can tell which of them are gone.
+        let mut gone: BTreeSet<_> =
+            if nodes.are_all() { record.boots.keys().cloned().collect() } else { BTreeSet::new() };
         let take = |node: Node| {
+            gone.remove(node.name());
             let mut entries = installed.entries(&node, |name| chosen.contains(name), oldest);
             entries.retain(|entry| entry.state == State::Stale && installed.runs_on(&node, &entry.collector));
             if !entries.is_empty() {
@@ -103,6 +110,7 @@ impl Stale {
             }
         };
         nodes.visit(reader, ListForm::Whole, installed.prefix(), take).await?;
+        stale.gone = gone;
         Ok(stale)
     }
 
@@ -147,16 +155,17 @@ pub(crate) async fn expire(
     stop: &Stop,
 ) -> Result<Tally, Trouble> {
     let mut tally = Tally::default();
+    record.change(reader, &stale.gone.iter().map(|node| (node.clone(), None)).collect()).await?;
     // Few at once, so that what is stopped has few to do twice.
     for some in stale.plan.removals.chunks(at_once.max(1)) {
         let mut boots = BTreeMap::new();
         let tell = |removal: &Removal, removed: Removed| {
             tally.add(removal, &removed);
             let boot = stale.boots.get(&removal.node).filter(|_| matches!(removed, Removed::Done(_)));
-            boots.extend(boot.map(|boot| (removal.node.clone(), boot.clone())));
+            boots.extend(boot.map(|boot| (removal.node.clone(), Some(boot.clone()))));
         };
         remove(reader, some, at_once, stop, tell).await;
-        record.add(reader, &boots).await?;
+        record.change(reader, &boots).await?;
     }
     Ok(tally)
 }

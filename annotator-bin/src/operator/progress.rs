@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::table;
+
 /// How often a line is written where no terminal reads it.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -30,7 +32,9 @@ impl Progress {
         if is_new {
             // Nobody has to read it.
             let _ = if self.is_terminal {
-                write!(io::stderr(), "\r\x1b[K{line}")
+                // What goes on in a second line would stay there.
+                let shown: String = line.chars().take(table::width_of_progress() - 1).collect();
+                write!(io::stderr(), "\r\x1b[K{shown}")
             } else {
                 writeln!(io::stderr(), "{line}")
             };

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fleet::follow::{Change, Follow};
-use super::fleet::installed::Installed;
+use super::fleet::installed::{Hold, Installed};
 use super::fleet::names;
 use super::fleet::node::Node;
 use super::fleet::removal::{Removal, Removed, Tally, remove, version};
@@ -40,10 +40,22 @@ impl Which {
     }
 }
 
+/// How long the pods that have run are waited for, until their controller deletes them.
+const LEAVING: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether they are gone.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is to be removed.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) removals: Vec<Removal>,
+    /// The same for nodes where a pod has run and is still there: without its labels it would stay, and run
+    /// nothing until it lingers no more.
+    leaving: Vec<Removal>,
+    /// How many nodes are left alone, since a pod tries other collectors there again: it would do nothing about
+    /// these until it ends.
+    trying: usize,
     /// The collectors of each of them, which run again.
     collectors: BTreeMap<String, Vec<Entry>>,
 }
@@ -72,6 +84,9 @@ impl Plan {
     /// Adds the removal of the labels that keep collectors from running on a node.
     pub(crate) fn add(&mut self, node: &Node, entries: Vec<Entry>, installed: &Installed) {
         let prefix = installed.prefix();
+        let is_tried = |entry: &Entry| installed.hold(node, &entry.collector) == Some(Hold::Trying);
+        let (tried, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_tried);
+        self.trying += usize::from(!tried.is_empty());
         let keys =
             entries.iter().flat_map(|entry| [prefix.done(&entry.collector), prefix.failed(&entry.collector)]);
         let labels: BTreeMap<_, _> = keys
@@ -80,10 +95,67 @@ impl Plan {
                 Some((key, value))
             })
             .collect();
-        if !labels.is_empty() {
-            self.removals.push(Removal { node: node.name().to_owned(), labels, ..Removal::default() });
-            self.collectors.insert(node.name().to_owned(), entries);
+        if labels.is_empty() {
+            return;
         }
+        // The facts of a run in between are of another boot, and its labels say the same as before.
+        let boot_ids = entries.iter().map(|entry| prefix.boot_id(&entry.collector));
+        let while_annotated = boot_ids.filter_map(|key| {
+            let value = node.annotation(&key)?.to_owned();
+            Some((key, value))
+        });
+        let removal = Removal {
+            node: node.name().to_owned(),
+            labels,
+            while_annotated: while_annotated.collect(),
+            ..Removal::default()
+        };
+        let is_held = entries.iter().any(|entry| installed.hold(node, &entry.collector).is_some());
+        if is_held { &mut self.leaving } else { &mut self.removals }.push(removal);
+        self.collectors.insert(node.name().to_owned(), entries);
+    }
+
+    /// Whether there is nothing to do, now or later.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.removals.is_empty() && self.leaving.is_empty() && self.trying == 0
+    }
+
+    /// Waits for the pods that have run to go, for a while.
+    pub(crate) async fn release(
+        &mut self,
+        reader: &Reader,
+        installed: &mut Installed,
+        stop: &Stop,
+    ) -> Result<(), Trouble> {
+        let end = Instant::now() + LEAVING;
+        while !self.leaving.is_empty() && Instant::now() < end && !stop.is_requested() {
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = stop.requested() => break,
+            }
+            installed.refresh_pods(reader).await?;
+            let has_pod = |removal: &Removal| {
+                let entries = self.collectors.get(&removal.node);
+                let mut entries = entries.into_iter().flatten();
+                entries.any(|entry| installed.running(&removal.node, &entry.collector).next().is_some())
+            };
+            let (still, free): (Vec<_>, Vec<_>) = self.leaving.drain(..).partition(has_pod);
+            self.leaving = still;
+            self.removals.extend(free);
+        }
+        self.removals.sort_by(|one, other| one.node.cmp(&other.node));
+        Ok(())
+    }
+
+    /// Which nodes are left for later.
+    pub(crate) fn held(&self) -> Option<String> {
+        let counts = [
+            (self.leaving.len(), "whose pod has run and has not gone yet"),
+            (self.trying, "whose pod tries other collectors again"),
+        ];
+        let told = counts.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told.map(|(count, what)| format!("nodes {what}, and wait: {count}")).collect();
+        (!told.is_empty()).then(|| told.join("\n"))
     }
 
     /// What would be removed, for who asks before.

@@ -1,10 +1,36 @@
-//! What the startup taint of a node waits for, by what the Node itself tells.
+//! What the startup taint of a node waits for, by what the Node itself tells and the policy.
 
 use std::collections::BTreeMap;
 
-use node_annotator_core::Collector;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use kube::Resource;
+use kube::api::GetParams;
+use kube::core::Request;
+use node_annotator_core::{Collector, Registry};
+use node_annotator_deploy::Installation;
 use node_annotator_deploy::policy::Scope;
 use node_annotator_deploy::startup_taint::OnFailure;
+
+use super::lists::Reader;
+use crate::cluster::{ClusterError, Reason};
+
+/// What the policy of an installation says that it follows from, where that has a startup taint.
+pub(crate) async fn scope(
+    reader: &Reader,
+    installation: &Installation,
+    registry: &Registry,
+) -> Result<Option<Scope>, ClusterError> {
+    let request = Request::new(ValidatingAdmissionPolicy::url_path(&(), None));
+    let name = installation.cluster_object();
+    let policy: ValidatingAdmissionPolicy = match reader.ask(request.get(&name, &GetParams::default())).await
+    {
+        Ok(policy) => policy,
+        Err(error) if error.reason() == Reason::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let scope = Scope::read(&policy, |name| registry.iter().find(|collector| collector.name == name));
+    Ok(scope.ok().filter(|scope| scope.startup_taint.is_some()))
+}
 
 /// What the startup taint of a node waits for.
 #[derive(Debug, Clone)]

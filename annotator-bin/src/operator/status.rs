@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node_annotator_core::fact::clean;
+use node_annotator_deploy::policy::Scope;
 use serde::Serialize;
 
 use super::fleet::installed::Installed;
 use super::fleet::names;
+use super::fleet::node::Node;
 use super::fleet::selection::{Collectors, Nodes};
 use super::fleet::state::{Entry, Oldest, State, Totals, by_reason};
 use super::lists::{Form as ListForm, Reader};
+use super::startup_taint::{Gate, gate};
 use super::table::{self, Form, Table};
 use crate::trouble::Trouble;
 
@@ -39,11 +42,21 @@ pub(crate) struct Status {
     #[serde(rename = "nodeCount")]
     pub(crate) node_count: usize,
     nodes: Vec<NodeStatus>,
+    /// What keeps the startup taint, and no run comes that would take it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tainted: Option<Tainted>,
     #[serde(skip)]
     collectors: BTreeSet<String>,
     /// How many nodes have labels of two programs that both take them for their own, and the first of them.
     #[serde(skip)]
     pub(crate) with_nfd: Option<(usize, String)>,
+}
+
+/// Nodes that are done, and have the startup taint all the same.
+#[derive(Debug, Serialize)]
+struct Tainted {
+    taint: String,
+    nodes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,12 +74,16 @@ impl Status {
         collectors: &Collectors,
         oldest: Oldest,
         show: Show,
+        scope: Option<&Scope>,
     ) -> Result<Self, Trouble> {
         let chosen = collectors.of(installed)?;
         let mut status =
             Self { collectors: chosen.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
         let prefix = installed.prefix();
-        let take = |node: super::fleet::node::Node| {
+        let take = |node: Node| {
+            if let Some(scope) = scope {
+                status.add_taint(&node, scope);
+            }
             if installed.has_nfd() && node.has_nfd() {
                 status.with_nfd.get_or_insert_with(|| (0, node.name().to_owned())).0 += 1;
             }
@@ -74,6 +91,21 @@ impl Status {
         };
         nodes.visit(reader, ListForm::Whole, prefix, take).await?;
         Ok(status)
+    }
+
+    /// Adds a node that keeps the startup taint for good.
+    fn add_taint(&mut self, node: &Node, scope: &Scope) {
+        let taints = node.spec.taints.iter().flatten().map(|taint| taint.key.as_str());
+        if let (Gate::LeftBehind, Some(taint)) = (gate(node.labels(), taints, scope), &scope.startup_taint) {
+            let tainted =
+                self.tainted.get_or_insert_with(|| Tainted { taint: taint.key.clone(), nodes: Vec::new() });
+            tainted.nodes.push(node.name().to_owned());
+        }
+    }
+
+    /// Whether anything is left to be done.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.totals.unsettled() == 0 && self.tainted.is_none()
     }
 
     /// Adds what became of the collectors on one node.
@@ -102,7 +134,10 @@ impl Status {
             Form::Name => {
                 let is_unsettled =
                     |node: &&NodeStatus| node.collectors.iter().any(|entry| !entry.state.is_settled());
-                table::names(self.nodes.iter().filter(is_unsettled).map(|node| node.name.as_str()))
+                let unsettled = self.nodes.iter().filter(is_unsettled).map(|node| &node.name);
+                let tainted = self.tainted.iter().flat_map(|tainted| &tainted.nodes);
+                let names: BTreeSet<_> = unsettled.chain(tainted).map(String::as_str).collect();
+                table::names(names)
             }
         })
     }
@@ -114,6 +149,17 @@ impl Status {
             table::counted(self.node_count, "node"),
             table::counted(self.collectors.len(), "collector"),
             self.totals.line()
+        )
+    }
+
+    /// What keeps the startup taint, and what to do about it.
+    fn told_taint(&self) -> String {
+        let Some(Tainted { taint, nodes }) = &self.tainted else { return String::new() };
+        let folded = names::fold(nodes.iter().map(String::as_str));
+        format!(
+            "done, and still tainted with `{taint}`: {}\nhint: node-annotator rerun --nodes {} frees them\n",
+            shortened(&folded, false),
+            folded.join(",")
         )
     }
 
@@ -140,9 +186,9 @@ impl Status {
             ]);
         }
         if table.rows.is_empty() {
-            return self.line() + "\n";
+            return format!("{}\n{}", self.line(), self.told_taint());
         }
-        format!("{}\n{}\n", table.text(show.form == Form::Wide, width), self.line())
+        format!("{}\n{}\n{}", table.text(show.form == Form::Wide, width), self.line(), self.told_taint())
     }
 
     /// The names of collectors, or that it is all of them.

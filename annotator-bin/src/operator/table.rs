@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table as Drawing};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table as Drawing, Width as ComfyWidth};
 use node_annotator_core::fact::clean;
 use serde::Serialize;
 
@@ -15,6 +15,12 @@ const SCHEMA: &str = "node-annotator/v1";
 
 /// The narrowest table that is drawn: a terminal may say that it has no width.
 const MIN_WIDTH: u16 = 40;
+
+/// Between two columns.
+const PADDING: u16 = 2;
+
+/// Columns of names with commas between them.
+const LISTS: [&str; 3] = ["NODES", "NODE", "COLLECTORS"];
 
 /// What stands in a table where a node has no value.
 pub(crate) const NONE: &str = "-";
@@ -70,11 +76,16 @@ impl Table {
             }
             None => drop(drawing.set_content_arrangement(ContentArrangement::Disabled)),
         }
-        for row in &self.rows {
-            drawing.add_row(pick(row));
+        let mut rows: Vec<_> = self.rows.iter().map(|row| pick(row)).collect();
+        let whole = width.map(|width| whole_lists(&pick(&names), &mut rows, width.max(MIN_WIDTH)));
+        for row in rows {
+            drawing.add_row(row);
         }
-        for column in drawing.column_iter_mut() {
-            column.set_padding((0, 2));
+        for (index, column) in drawing.column_iter_mut().enumerate() {
+            column.set_padding((0, PADDING));
+            if let Some(least) = whole.as_ref().and_then(|whole| whole[index]) {
+                column.set_constraint(ColumnConstraint::LowerBoundary(ComfyWidth::Fixed(least + PADDING)));
+            }
         }
         let lines: Vec<_> = drawing.lines().map(|line| line.trim_end().to_owned()).collect();
         lines.join("\n") + "\n"
@@ -90,6 +101,36 @@ impl Table {
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         String::from_utf8(bytes).context("a table is text")
     }
+}
+
+/// Breaks lists of names at their commas alone, so that no name is torn, and returns how wide each such column
+/// has to be. None takes more than half of the width.
+fn whole_lists(names: &[String], rows: &mut [Vec<String>], width: u16) -> Vec<Option<u16>> {
+    let most = usize::from(width / 2 - PADDING);
+    let mut wide = vec![None; names.len()];
+    for (index, _) in names.iter().enumerate().filter(|(_, name)| LISTS.contains(&name.as_str())) {
+        let mut longest = 0;
+        for row in &mut *rows {
+            row[index] = broken(&row[index], most);
+            longest = row[index].lines().map(|line| line.chars().count()).max().unwrap_or(0).max(longest);
+        }
+        wide[index] = u16::try_from(longest.min(most)).ok();
+    }
+    wide
+}
+
+fn broken(list: &str, most: usize) -> String {
+    let (mut text, mut length) = (String::new(), 0);
+    for name in list.split_inclusive(',') {
+        let count = name.chars().count();
+        if length > 0 && length + count > most {
+            text.push('\n');
+            length = 0;
+        }
+        text += name;
+        length += count;
+    }
+    text
 }
 
 /// A number with what it counts.
@@ -111,6 +152,12 @@ pub(crate) fn paragraph(text: &str, width: Option<u16>) -> String {
 /// A value as a table shows it.
 pub(crate) fn cell(value: Option<&str>, none: &str) -> String {
     value.map_or_else(|| none.to_owned(), |value| clean(value, MAX_TEXT_BYTES))
+}
+
+/// As wide as the terminal that shows progress.
+pub(crate) fn width_of_progress() -> usize {
+    let width = terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0);
+    usize::from(width.filter(|width| *width > 0).unwrap_or(80).max(MIN_WIDTH))
 }
 
 /// As wide as the terminal that reads it; nothing where none does.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use kube::Config;
 use node_annotator::exit::Exit;
 use node_annotator::node::job::{Job, Moment};
-use node_annotator::node::run::{Settings, Target};
+use node_annotator::node::run::{Finished, Run, Settings, Target, Written};
+use node_annotator::node::tries::Next;
 use node_annotator::output::Format;
 use node_annotator::process::stop::{Stopper, channel};
 use node_annotator_core::{
@@ -192,4 +194,69 @@ async fn each_try_reads_its_files_anew() {
     std::fs::write(folder.path().join("proc/word"), "ready\n").unwrap();
     assert_eq!(run.attempt().await.exit(), Exit::Done);
     assert_eq!(WROTE.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_written_is_kept_and_collected_once() {
+    static COLLECTED: AtomicU32 = AtomicU32::new(0);
+    static ONCE: Collector = collector(
+        "once",
+        Collect::Blocking(|_| {
+            COLLECTED.fetch_add(1, Ordering::Relaxed);
+            Ok(Facts::new("hello").into())
+        }),
+    );
+    static SECOND: Collector = collector(
+        "second",
+        Collect::Blocking(|_| match STARTS.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(CollectError::new("no")),
+            _ => Ok(Facts::new("hello").into()),
+        }),
+    );
+    static STARTS: AtomicU32 = AtomicU32::new(0);
+    let registry = Registry::new([&ONCE, &SECOND]).unwrap();
+    let settings = Settings {
+        selection: Selection::parse("all", &registry).unwrap(),
+        give_up_after: Some(GiveUpAfter::default()),
+        ..settings(&ONCE, Target::Node("worker-1".to_owned()))
+    };
+    // Nobody listens there.
+    let configuration = async { Ok(Config::new("http://127.0.0.1:1".parse().unwrap())) };
+    let (stopper, stop) = channel();
+    let cx = Arc::new(Context::offline(HostRoot::new("/nowhere")));
+    let mut run = Run::start(&settings, cx, configuration, &stop);
+    let started = Instant::now();
+    let mut plans = Vec::new();
+    let end = loop {
+        let finished = run.attempt().await;
+        assert_eq!(finished.exit(), Exit::Unfinished);
+        let Finished::Ran { plan, written: Written::Failed { passes: true, .. }, .. } = &finished else {
+            panic!("{finished:?}")
+        };
+        plans.push(plan.patch()["metadata"].clone());
+        match run.next(&finished) {
+            Next::TryAgain(pause) => {
+                assert!(pause <= MINUTE, "{pause:?}");
+                tokio::time::sleep(pause).await;
+            }
+            end => break end,
+        }
+    };
+    assert!(matches!(end, Next::End(pause) if pause <= MINUTE), "{end:?}");
+    let elapsed = started.elapsed();
+    assert!((HOUR..=HOUR + 8 * MINUTE).contains(&elapsed), "{elapsed:?}");
+    assert_eq!((COLLECTED.load(Ordering::Relaxed), STARTS.load(Ordering::Relaxed)), (1, 2));
+    let done = |plan: &Value| {
+        [plan["labels"]["k8s.haim.dev/once"].clone(), plan["labels"]["k8s.haim.dev/second"].clone()]
+    };
+    assert_eq!(done(&plans[0]), [Value::from("saved"), Value::Null]);
+    assert_eq!(plans[0]["annotations"]["k8s.haim.dev/second.error"], "no");
+    assert!(plans.len() > 30, "{}", plans.len());
+    for plan in &plans[1..] {
+        assert_eq!(done(plan), [Value::from("saved"), Value::from("saved")]);
+    }
+
+    // Nothing is written when a stop comes first, and it does not end as if it were.
+    stopper.stop();
+    assert_eq!(run.attempt().await.exit(), Exit::Unfinished);
 }

@@ -7,6 +7,7 @@
 //! hold: facts are claims of the node, not attestation; and what is answered before admission, which quotes
 //! any Node whole to who knows its name.
 
+mod expire;
 mod keys;
 mod labels;
 mod managed_fields;
@@ -19,16 +20,17 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
     Validation, Variable,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 pub use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
 
+pub use self::expire::{expire_binding, expire_policy, expire_rules};
 pub use self::keys::Keys;
 pub use self::rules::{Rule, rules};
 pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
 pub use self::startup_taint::{mutating_binding, mutating_policy};
 use crate::labels::base_metadata;
-use crate::{Error, Installation};
+use crate::{Error, Installation, installation};
 
 /// How many annotations the selected collectors may write. A policy that lists them all costs each request
 /// more with each of them.
@@ -37,14 +39,24 @@ pub const MAX_ANNOTATIONS: usize = 1024;
 /// The policy of an installation with the given rules; all but tests take [`rules()`].
 pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
     let installation = &scope.installation;
+    let mut metadata = base_metadata(installation, installation.cluster_object());
+    metadata.annotations.get_or_insert_default().insert(SETTINGS_ANNOTATION.to_owned(), scope.tell());
+    generated(metadata, &scope.namespaces(), rules::variables(scope), rules)
+}
+
+/// A policy for all accounts of some namespaces.
+fn generated(
+    metadata: ObjectMeta,
+    namespaces: &[String],
+    variables: Vec<(&'static str, String)>,
+    rules: Vec<Rule>,
+) -> ValidatingAdmissionPolicy {
     let validation = |rule: Rule| Validation {
         expression: rule.expression,
         message: Some(rule.message),
         ..Validation::default()
     };
     let variable = |(name, expression): (&str, _)| Variable { name: name.to_owned(), expression };
-    let mut metadata = base_metadata(installation, installation.cluster_object());
-    metadata.annotations.get_or_insert_default().insert(SETTINGS_ANNOTATION.to_owned(), scope.tell());
     ValidatingAdmissionPolicy {
         metadata,
         spec: Some(ValidatingAdmissionPolicySpec {
@@ -65,8 +77,8 @@ pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
                 }]),
                 ..MatchResources::default()
             }),
-            match_conditions: Some(vec![match_condition(scope)]),
-            variables: Some(rules::variables(scope).into_iter().map(variable).collect()),
+            match_conditions: Some(vec![match_condition(namespaces)]),
+            variables: Some(variables.into_iter().map(variable).collect()),
             validations: Some(rules.into_iter().map(validation).collect()),
             ..ValidatingAdmissionPolicySpec::default()
         }),
@@ -76,11 +88,10 @@ pub fn policy(scope: &Scope, rules: Vec<Rule>) -> ValidatingAdmissionPolicy {
 
 /// By name and by group: RBAC grants to names, and who impersonates an account may name other groups. A
 /// request without either is none of ours; an error here would refuse it, whoever sends it.
-fn match_condition(scope: &Scope) -> MatchCondition {
-    let classes = &scope.classes;
-    let groups = classes.iter().map(|class| format!("'{}'", scope.installation.group(*class)));
-    let names = classes.iter().map(|class| {
-        let names = scope.installation.user_start(*class);
+fn match_condition(namespaces: &[String]) -> MatchCondition {
+    let groups = namespaces.iter().map(|namespace| format!("'{}'", installation::group(namespace)));
+    let names = namespaces.iter().map(|namespace| {
+        let names = installation::user_start(namespace);
         format!("\n|| request.userInfo.?username.orValue('').startsWith('{names}')")
     });
     MatchCondition {
@@ -95,13 +106,18 @@ fn match_condition(scope: &Scope) -> MatchCondition {
 
 /// Puts the policy into force.
 pub fn binding(installation: &Installation) -> ValidatingAdmissionPolicyBinding {
+    bound(base_metadata(installation, installation.cluster_object()))
+}
+
+/// Puts the policy of the same name into force.
+fn bound(metadata: ObjectMeta) -> ValidatingAdmissionPolicyBinding {
     ValidatingAdmissionPolicyBinding {
-        metadata: base_metadata(installation, installation.cluster_object()),
         spec: Some(ValidatingAdmissionPolicyBindingSpec {
-            policy_name: Some(installation.cluster_object()),
+            policy_name: metadata.name.clone(),
             validation_actions: Some(vec!["Deny".to_owned()]),
             ..ValidatingAdmissionPolicyBindingSpec::default()
         }),
+        metadata,
     }
 }
 

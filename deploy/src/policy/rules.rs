@@ -22,7 +22,35 @@ pub struct Rule {
 /// The beginning of what those are told who change the spec.
 pub(super) const SPEC_IS_KEPT: &str = "the Node's spec may not be changed: no taint, no cordon";
 
-/// What every write must satisfy, in the order in which it is told.
+/// A rule that is the same for all accounts.
+pub(super) struct Shared {
+    id: &'static str,
+    expression: &'static str,
+    message: &'static str,
+}
+
+impl Shared {
+    pub(super) fn rule(&self) -> Rule {
+        let Self { id, expression, message } = self;
+        Rule { id, expression: (*expression).to_owned(), message: (*message).to_owned() }
+    }
+}
+
+pub(super) const UPDATE: Shared = Shared {
+    id: "update",
+    expression: "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')",
+    message: "only updates of the Node itself are allowed: no create, no delete, no subresource",
+};
+
+pub(super) const OWNERSHIP: Shared = Shared {
+    id: "ownership",
+    expression: "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
+                 && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])\n\
+                 && object.metadata.?generateName == oldObject.metadata.?generateName",
+    message: "the Node's finalizers, owners and generated name may not be changed",
+};
+
+/// What every write of a run must satisfy, in the order in which it is told.
 pub fn rules(scope: &Scope) -> Vec<Rule> {
     let prefix = &scope.prefix;
     let keys = scope.keys();
@@ -33,11 +61,7 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
         message: message.to_owned(),
     };
     let mut rules = vec![
-        rule(
-            "update",
-            "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')",
-            "only updates of the Node itself are allowed: no create, no delete, no subresource",
-        ),
+        UPDATE.rule(),
         rule(
             "own-node",
             // The uid tells the Node from a later one of its name, and from all others.
@@ -48,13 +72,7 @@ pub fn rules(scope: &Scope) -> Vec<Rule> {
             None => rule("spec", "object.spec == oldObject.spec", SPEC_IS_KEPT),
             Some(taint) => startup_taint::spec_rule(taint),
         },
-        rule(
-            "ownership",
-            "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])\n\
-             && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])\n\
-             && object.metadata.?generateName == oldObject.metadata.?generateName",
-            "the Node's finalizers, owners and generated name may not be changed",
-        ),
+        OWNERSHIP.rule(),
     ];
     rules.extend(labels::rules(prefix, with_facts));
     rules.extend([
@@ -154,12 +172,6 @@ const SECONDS_BETWEEN_WRITES: u32 = 2;
 
 /// What the rules speak of, by name.
 pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
-    let set = |new: &str, old: &str| {
-        format!(
-            "variables.{new}.filter(k, !(k in variables.{old}) || variables.{old}[k] != variables.{new}[k])"
-        )
-    };
-    let removed = |old: &str, new: &str| format!("variables.{old}.filter(k, !(k in variables.{new}))");
     let Keys { labels, fact_labels, annotations, .. } = scope.keys();
     // Nothing is short enough for what is only deleted any more.
     let bounds = annotations
@@ -193,7 +205,17 @@ pub(super) fn new_labels() -> (&'static str, String) {
     ("newLabels", map("object", "labels"))
 }
 
-fn map(object: &str, field: &str) -> String {
+/// What a write has put into a map, or changed there.
+pub(super) fn set(new: &str, old: &str) -> String {
+    format!("variables.{new}.filter(k, !(k in variables.{old}) || variables.{old}[k] != variables.{new}[k])")
+}
+
+/// What a write has taken out of a map.
+pub(super) fn removed(old: &str, new: &str) -> String {
+    format!("variables.{old}.filter(k, !(k in variables.{new}))")
+}
+
+pub(super) fn map(object: &str, field: &str) -> String {
     format!("{object}.metadata.?{field}.orValue({{}})")
 }
 

@@ -188,6 +188,11 @@ impl Scope {
         serde_json::to_string(&told).expect("texts and lists of texts are JSON")
     }
 
+    /// The namespaces that there are for them.
+    pub fn namespaces(&self) -> Vec<String> {
+        self.classes.iter().map(|class| self.installation.namespace(*class)).collect()
+    }
+
     /// Every key that a run can write.
     pub fn keys(&self) -> Keys {
         Keys::new(&self.collectors, &self.prefix, &self.mark, self.stamp_day, &self.labels)

@@ -29,7 +29,7 @@ pub fn mutating_policy(scope: &Scope, taint: &StartupTaint) -> MutatingAdmission
     let installation = &scope.installation;
     let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
     let variable = |(name, expression): (&str, _)| Variable { name: name.to_owned(), expression };
-    let ours = match_condition(scope);
+    let ours = match_condition(&scope.namespaces());
     let labels = scope.keys().labels;
     let mut variables = vec![
         ("labels", literal(labels.iter().map(|(key, value)| (key, format!("'{value}'"))))),

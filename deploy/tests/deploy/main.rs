@@ -2,6 +2,7 @@
 
 mod affinity;
 mod components;
+mod expire;
 mod fakes;
 mod folder;
 mod labels;

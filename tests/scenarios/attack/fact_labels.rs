@@ -23,6 +23,9 @@ use super::try_all;
 use crate::support::{COLLECTORS, NAMESPACE, add_settled, key, saved, settings};
 
 /// All is done on its node, `n1`, which has labels of facts.
+/// What has to hold of a Node before and after.
+type Holds = fn(&Value, &Value) -> bool;
+
 const DONE: &str = "a pod of ours on a node that is done";
 /// The same, and by the record of its node a run has just written there.
 const BUSY: &str = "a pod of ours on a node that was written a moment ago";
@@ -112,7 +115,7 @@ fn what_is_allowed() -> Vec<Case> {
     let with_fact = json!({"metadata": {
         "labels": {key("kernel.major"): null}, "annotations": {key("kernel.major"): "6"},
     }});
-    let rows: [(_, _, _, _, fn(&Value, &Value) -> bool); 6] = [
+    let rows: [(_, _, _, _, Holds); 6] = [
         ("the label of a fact", DONE, "n1", labels(&[("kernel.major", Some("6"))]), |_, after| {
             after["metadata"]["labels"][key("kernel.major")] == "6"
         }),

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod changes;
+mod expire;
 mod fact_labels;
 mod identities;
 mod limits;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::Client;
 use node_annotator_deploy::policy::{self, Rule, Scope};
 use node_annotator_tests::wait;
@@ -22,7 +23,7 @@ async fn without_any_one_condition_of_the_policy_something_comes_out_otherwise()
     each_condition_is_needed(&stage, POD, &Scope::new(&settings()), |_, _| true, &cases).await
 }
 
-/// Leaves out each chosen condition of a rule in turn, and tries what the rule refuses.
+/// Leaves out each chosen condition of a rule of the runs' policy in turn, and tries what the rule refuses.
 pub(super) async fn each_condition_is_needed(
     stage: &Stage,
     who: &str,
@@ -30,18 +31,28 @@ pub(super) async fn each_condition_is_needed(
     is_chosen: impl Fn(&Rule, &str) -> bool,
     cases: &[Case],
 ) -> Result<()> {
-    let rules = policy::rules(scope);
+    let generated = |rules| policy::policy(scope, rules);
+    each_condition_of(stage, who, (&policy::rules(scope), &generated), is_chosen, cases).await
+}
+
+/// The same of any policy that can be generated with other rules.
+pub(super) async fn each_condition_of(
+    stage: &Stage,
+    who: &str,
+    (rules, generated): (&[Rule], &dyn Fn(Vec<Rule>) -> ValidatingAdmissionPolicy),
+    is_chosen: impl Fn(&Rule, &str) -> bool,
+    cases: &[Case],
+) -> Result<()> {
     let mut version = 0;
     for (index, rule) in rules.iter().enumerate() {
         let guarded: Vec<_> = cases.iter().filter(|case| is_refused_by(case, rule)).collect();
         for (without, weaker) in weaker(rule).into_iter().filter(|(without, _)| is_chosen(rule, without)) {
             version += 1;
-            let mut rules = rules.clone();
+            let mut rules = rules.to_vec();
             rules.splice(index..=index, weaker);
             // The first that refuses is the one that tells.
             rules.insert(0, mark(version));
-            let policy = policy::policy(scope, rules);
-            stage.cluster.apply(&policy).await?;
+            stage.cluster.apply(&generated(rules)).await?;
             wait_until_in_force(stage.attacker(who)?, "n1", version).await?;
             let changed = what_differs(stage, &guarded).await?;
             let text = format!("{}, without {without}", rule.id);

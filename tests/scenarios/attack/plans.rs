@@ -165,7 +165,7 @@ impl Between {
             }
             Self::KeysOfNobody => {
                 let many =
-                    (0..200).map(|index| (format!("{}/left-{index}", scope.prefix), json!("x".repeat(500))));
+                    (0..600).map(|index| (format!("{}/left-{index}", scope.prefix), json!("x".repeat(200))));
                 let labels = (0..200).map(|index| (format!("{}/left-{index}", scope.prefix), json!("x")));
                 json!({"metadata": {
                     "annotations": many.collect::<serde_json::Map<_, _>>(),

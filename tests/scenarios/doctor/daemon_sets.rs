@@ -127,8 +127,8 @@ async fn collectors_that_keep_failing_and_those_that_were_given_up_are_a_warning
     fs::write(root.join("proc/sys/kernel/ostype"), "Linux\n")?;
     let broken = NodeSpec::new("broken").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy());
     cluster.add_node(broken).await?;
-    let kernel = "`kernel` on 1, given up on 0 of them, such as `broken`: cannot read `/proc/sys/kernel/osrelease`: \
-                  No such file or directory (os error 2)";
+    let kernel = "`kernel` on 1, given up on 0 of them: cannot read `/proc/sys/kernel/osrelease`: No such file or directory \
+                  (os error 2) (on 1, such as `broken`)";
     wait_for_finding(&cluster, &[("failures", "WARN")], kernel).await?;
 
     let impatient = Settings { give_up_after: GiveUpAfter::Time(Duration::from_secs(1)), ..settings.clone() };

@@ -200,7 +200,7 @@ async fn a_healthy_installation_passes_and_nothing_is_written() -> Result<()> {
         seen.checks.iter().filter(|check| check.namespace.as_deref() == Some(namespace)).count()
     };
     assert_eq!((of(NAMESPACE), of(&privileged)), (18, 18), "{seen:?}");
-    assert_eq!(seen.checks.len(), 11 + 18 + 18);
+    assert_eq!(seen.checks.len(), 13 + 18 + 18);
     let finding = &seen.check("rights-narrow").finding;
     assert!(finding.contains("can still read every Node whose name it knows, whole"), "{finding}");
 

@@ -1,8 +1,13 @@
 //! The commands for a fleet, on a real control plane with a few nodes, each in another state.
 
+mod again;
 mod comparing;
 mod large;
 mod reading;
+mod relay;
+mod roles;
+mod terminal;
+mod thousand;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -36,14 +41,14 @@ const BOOTS: [&str; 4] = [
 
 /// How a command ended, and what it printed.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
-    fn json(&self) -> Result<Value> {
+    pub(crate) fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.stdout).with_context(|| format!("{self:?}"))
     }
 }
@@ -61,7 +66,7 @@ fn command(cluster: &Cluster, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-async fn run(cluster: &Cluster, arguments: &[&str]) -> Result<Ended> {
+pub(crate) async fn run(cluster: &Cluster, arguments: &[&str]) -> Result<Ended> {
     let output = command(cluster, arguments)?.output().await.context("cannot start the binary")?;
     Ok(Ended {
         code: output.status.code().context("ended by a signal")?,

@@ -1,7 +1,7 @@
 //! Uninstalling: one command, whatever was installed, and the facts stay.
 
-use anyhow::Result;
-use node_annotator_deploy::Settings;
+use anyhow::{Context as _, Result, ensure};
+use node_annotator_deploy::{Manifests, Settings};
 use node_annotator_tests::{Cluster, Options, wait};
 
 use super::combined;
@@ -32,7 +32,10 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
     // Leftovers of another layout and of the other privilege class included.
     let is_tainting = serves_mutating_policies(&cluster).await;
     let startup_taint = tainting().startup_taint.filter(|_| is_tainting);
-    let both = Settings { host_network: true, startup_taint, ..settings(&COLLECTORS.join(",")) };
+    let expire = Some("@hourly".parse()?);
+    let both = Settings { host_network: true, startup_taint, expire, ..settings(&COLLECTORS.join(",")) };
+    install(&cluster, &both).await?;
+    what_runs_again_by_itself_goes_alone(&kubectl, &both).await?;
     install(&cluster, &both).await?;
     // Before the next: that leaves the other class's pods without the right to write.
     for collector in COLLECTORS {
@@ -48,7 +51,7 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
 
     let said = kubectl.run(UNINSTALL).await?;
     // Once per object, without a warning; it returns when all is gone.
-    assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (8, ""), "{said:?}");
+    assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (13, ""), "{said:?}");
     if is_tainting {
         let said = kubectl.run(UNINSTALL_TAINT).await?;
         assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (2, ""), "{said:?}");
@@ -61,5 +64,31 @@ async fn one_command_takes_away_everything_but_the_facts() -> Result<()> {
     })
     .await?;
     assert_eq!(ours(&cluster.node("n1").await?), before);
+    Ok(())
+}
+
+/// The command that stands in the manifests, and nothing else goes.
+async fn what_runs_again_by_itself_goes_alone(kubectl: &Kubectl, settings: &Settings) -> Result<()> {
+    let all = kubectl.run(LEFT).await?.stdout;
+    let of_expire = LEFT.replace(
+        "app.kubernetes.io/name=node-annotator",
+        "app.kubernetes.io/name=node-annotator,app.kubernetes.io/component=expire",
+    );
+    let manifests = Manifests::new(settings)?;
+    let is_of_expire = |line: &&str| line.contains("expire");
+    ensure!(kubectl.run(&of_expire).await?.stdout.contains("cronjob.batch/expire"), "{all}");
+    kubectl.run(manifests.expire_removal().context("there is a command")?).await?;
+    wait::until("what runs again to be gone", async || {
+        let left = kubectl.run(&of_expire).await?.stdout;
+        if left.trim().is_empty() { Ok(()) } else { Err(anyhow::anyhow!("{left}")) }
+    })
+    .await?;
+    let left = kubectl.run(LEFT).await?.stdout;
+    for line in all.lines().filter(|line| !is_of_expire(line) && !line.contains("pod/")) {
+        ensure!(
+            left.lines().any(|other| other == line) || line.contains("controllerrevision"),
+            "{line} is gone too:\n{left}"
+        );
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Nodes that are born with a taint, and lose it with their last done label.
 
 mod failing;
+mod left_behind;
 mod pending;
 mod race;
 mod unready;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, ResourceExt as _, discovery};
@@ -18,6 +18,9 @@ use super::Cluster;
 use crate::wait;
 
 const FIELD_MANAGER: &str = "scenario";
+
+/// So many objects are made at once.
+const AT_ONCE: usize = 50;
 
 impl Cluster {
     /// Applies all documents of a YAML text, in their order, as an administrator would with kubectl.
@@ -48,6 +51,21 @@ impl Cluster {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await;
         applied.with_context(|| format!("cannot apply {what}"))
+    }
+
+    /// Makes Nodes without a machine behind them: labels, annotations and a status, and nothing that runs.
+    pub async fn create_nodes(&self, nodes: impl IntoIterator<Item = Node>) -> Result<()> {
+        let api: Api<Node> = Api::all(self.client());
+        let parameters = PostParams::default();
+        let created = nodes.into_iter().map(|node| {
+            let (api, parameters) = (&api, &parameters);
+            async move { api.create(parameters, &node).await }
+        });
+        let mut created = futures_util::stream::iter(created).buffer_unordered(AT_ONCE);
+        while let Some(node) = created.next().await {
+            node.context("cannot make a node")?;
+        }
+        Ok(())
     }
 
     /// Reads a Node.

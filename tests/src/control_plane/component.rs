@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
 use crate::wait;
@@ -60,6 +61,13 @@ impl Component {
         });
         let listening = listening.await;
         listening.with_context(|| self.log_tail())?
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// The last lines of its log, with a headline.

@@ -25,6 +25,8 @@ use crate::control_plane::kubeconfig;
 
 /// Where a pod expects its token: the mount tells whether it wants one.
 const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// What a token lives for that nobody asked a time for.
+const DEFAULT_TOKEN_SECONDS: u64 = 3600;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// A pod, while it is simulated.
@@ -92,8 +94,9 @@ impl Simulated {
             let ended = async { while tasks.join_next().await.is_some() {} };
             tokio::select! {
                 () = ended => {}
-                // Never ends first.
+                // Neither ends first.
                 () = self.report(states.subscribe()) => {}
+                () = self.renew_token() => {}
             }
             let states = states.borrow().clone();
             self.persist(Write::LastStatus(states)).await;
@@ -119,6 +122,16 @@ impl Simulated {
                 Err(error) => tracing::debug!("no token for pod {}: {error:#}", self.pod.name_any()),
             }
             tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Writes a new token when four fifths of the old one's time are over, as a kubelet does.
+    async fn renew_token(&self) {
+        let lifetime = self.token_seconds().and_then(|seconds| u64::try_from(seconds).ok());
+        let lifetime = Duration::from_secs(lifetime.unwrap_or(DEFAULT_TOKEN_SECONDS));
+        loop {
+            tokio::time::sleep(lifetime * 4 / 5).await;
+            self.prepare().await;
         }
     }
 
@@ -229,7 +242,11 @@ fn write_kubeconfig(folder: &Path, shared: &Shared, token: &str) -> Result<PathB
     let user = json!({ "tokenFile": token_file });
     let text = kubeconfig(&shared.server.address, &shared.server.certificate_authority, &user);
     fs::create_dir_all(folder).context("cannot create the pod's folder")?;
-    fs::write(&token_file, token).context("cannot write the pod's token")?;
+    // In one step: a run may be reading the token before.
+    let fresh = folder.join("token.new");
+    fs::write(&fresh, token)
+        .and_then(|()| fs::rename(&fresh, &token_file))
+        .context("cannot write the pod's token")?;
     fs::write(&path, text).context("cannot write the pod's kubeconfig")?;
     Ok(path)
 }

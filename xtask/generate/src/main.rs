@@ -22,7 +22,7 @@ struct Cli {
 enum Task {
     /// Write the generated pages of `docs` and the table of collectors in README
     GenDocs(docs::Options),
-    /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
+    /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring` and `deploy/rbac`
     GenManifests(manifests::Options),
     /// Write a container image as an OCI archive: of this checkout, or of another static binary
     ///

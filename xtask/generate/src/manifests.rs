@@ -1,12 +1,12 @@
 //! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes`, `deploy/per-collector` and
-//! `deploy/monitoring`, from the registry.
+//! `deploy/monitoring`, from the registry, and the roles of operators in `deploy/rbac`.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{Layout, Manifests, Settings, monitoring};
+use node_annotator_deploy::{Layout, Manifests, Settings, monitoring, roles};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -26,8 +26,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
     let selection = Selection::parse("default", &registry)?;
     let mut stale = false;
+    let mut folders = Vec::new();
     for (layout, name) in FOLDERS {
-        let manifests = Manifests::new(&Settings { layout, ..Settings::new(selection.clone()) })?;
+        folders.push((name, Manifests::new(&Settings { layout, ..Settings::new(selection.clone()) })?));
+    }
+    let of_default = Settings::new(selection);
+    folders.push(("deploy/rbac", roles::manifests(&of_default.version, &of_default.command)));
+    for (name, manifests) in folders {
         let folder = xtask_workspace::root().join(name);
         if !options.check {
             manifests.write(&folder)?;

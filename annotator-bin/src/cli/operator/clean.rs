@@ -12,6 +12,7 @@ use super::fleet::{FleetOptions, Meant, with_stop};
 use crate::app::App;
 use crate::exit::{self, Exit};
 use crate::operator::clean::Keys;
+use crate::operator::fleet::installed::Events;
 use crate::operator::fleet::removal::{Tally, remove};
 use crate::operator::progress::Progress;
 use crate::trouble::Trouble;
@@ -54,7 +55,7 @@ impl CleanCommand {
             let reader = fleet.reader(app).await?;
             let mut names = BTreeSet::new();
             // Without a DaemonSet nothing is installed, and nothing writes it back.
-            if let Ok(installed) = fleet.installed(&reader, registry).await {
+            if let Ok(installed) = fleet.installed(&reader, registry, Events::LeftOut).await {
                 names.extend(installed.collectors().into_iter().map(str::to_owned));
                 eprintln!("warning: its DaemonSets are there, and write everything back; delete them first:");
                 for namespace in fleet.namespaces() {

@@ -8,6 +8,7 @@ use super::fleet::{AgeOptions, FleetOptions, Meant, with_stop};
 use crate::app::App;
 use crate::exit::{self, Exit};
 use crate::operator::expire::{Record, Stale, expire};
+use crate::operator::fleet::installed::Events;
 use crate::operator::table;
 use crate::output::print;
 
@@ -34,7 +35,8 @@ fn notes() -> String {
 Stale is what `status` calls so: facts of another boot, kernel or machine, or older than --max-age.
 Only nodes that are ready run again, and only the collectors that are stale. Where facts still
 differ after a run in the same boot, the node is named and left alone, where there is a record
-of that: the ConfigMap `expired` in the namespace NAMESPACE-expire, which an operator makes.";
+of that: the ConfigMap `expired` in the namespace NAMESPACE-expire, which `manifests --expire`
+makes, with a CronJob that runs this command.";
     format!("{notes}\n\n{}", exit::help("expire"))
 }
 
@@ -44,23 +46,34 @@ impl ExpireCommand {
         let Meant { nodes, collectors } = fleet.meant(registry)?;
         with_stop(|stop| async move {
             let reader = fleet.reader(app).await?;
-            let installed = fleet.installed(&reader, registry).await?;
+            let mut installed = fleet.installed(&reader, registry, Events::LeftOut).await?;
             let namespace = fleet.installation().expire_namespace();
             let record = Record::read(&reader, namespace, node_annotator_deploy::EXPIRED.to_owned()).await?;
-            let stale = Stale::read(&reader, &installed, &nodes, &collectors, age.oldest(), &record).await?;
+            let mut stale =
+                Stale::read(&reader, &installed, &nodes, &collectors, age.oldest(), &record).await?;
             for (node, why) in &stale.still {
                 eprintln!("warning: `{node}` has run again in this boot, and its facts still differ: {why}");
             }
             if stale.not_ready > 0 {
                 eprintln!("stale nodes that are not ready, and wait: {}", stale.not_ready);
             }
-            if stale.plan.removals.is_empty() {
-                eprintln!("nothing to run again");
-            } else if *dry_run {
-                print(&stale.plan.table().text(false, table::width()))?;
+            if *dry_run {
+                if stale.plan.is_empty() {
+                    eprintln!("nothing to run again");
+                } else {
+                    print(&stale.plan.table().text(false, table::width()))?;
+                }
             } else {
+                stale.plan.release(&reader, &mut installed, &stop).await?;
                 let tally = expire(&reader, &stale, &record, usize::from(*max_in_flight), &stop).await?;
-                eprintln!("{}", tally.told());
+                if stale.plan.is_empty() {
+                    eprintln!("nothing to run again");
+                } else {
+                    eprintln!("{}", tally.told());
+                }
+                if let Some(held) = stale.plan.held() {
+                    eprintln!("{held}");
+                }
                 if !tally.is_complete() || stop.is_requested() {
                     return Ok(Exit::Unfinished);
                 }

@@ -17,7 +17,7 @@ use crate::cluster;
 use crate::exit::Exit;
 use crate::operator::condition::{Condition, Key};
 use crate::operator::fleet::grouping::Grouping;
-use crate::operator::fleet::installed::Installed;
+use crate::operator::fleet::installed::{Events, Installed};
 use crate::operator::fleet::selection::{Collectors, Names, Nodes};
 use crate::operator::fleet::state::Oldest;
 use crate::operator::lists::Reader;
@@ -179,8 +179,13 @@ impl FleetOptions {
         self.nodes.reader(app).await
     }
 
-    pub(super) async fn installed(&self, reader: &Reader, registry: &Registry) -> Result<Installed, Trouble> {
-        Installed::read(reader, &self.namespace, self.nodes.prefix(), registry).await
+    pub(super) async fn installed(
+        &self,
+        reader: &Reader,
+        registry: &Registry,
+        events: Events,
+    ) -> Result<Installed, Trouble> {
+        Installed::read(reader, &self.namespace, self.nodes.prefix(), registry, events).await
     }
 }
 

@@ -8,6 +8,7 @@ use super::fleet::{self, AgeOptions, FleetOptions, GroupOptions, Meant};
 use crate::app::App;
 use crate::cli::options::OUTPUT;
 use crate::exit::{self, Exit};
+use crate::operator::fleet::installed::Events;
 use crate::operator::report::{About, Fleet, ReportForm};
 use crate::output::print;
 
@@ -51,7 +52,7 @@ impl ReportCommand {
         let grouping = group.grouping(registry)?;
         fleet::run(async {
             let reader = fleet.reader(app).await?;
-            let installed = fleet.installed(&reader, registry).await?;
+            let installed = fleet.installed(&reader, registry, Events::Read).await?;
             let about =
                 About { title: title.clone(), version: app.version.to_owned(), time: Timestamp::now() };
             let fleet =

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::cli::Usage;
 use crate::cli::options::duration;
 use crate::exit::{self, Exit};
+use crate::operator::fleet::installed::Events;
 use crate::operator::rerun::{Pace, Plan, Which, rerun};
 use crate::operator::table;
 use crate::output::print;
@@ -101,9 +102,9 @@ impl RerunCommand {
         };
         with_stop(|stop| async move {
             let reader = fleet.reader(app).await?;
-            let installed = fleet.installed(&reader, registry).await?;
-            let plan = Plan::read(&reader, &installed, &nodes, &collectors, which, age.oldest()).await?;
-            if plan.removals.is_empty() {
+            let mut installed = fleet.installed(&reader, registry, Events::LeftOut).await?;
+            let mut plan = Plan::read(&reader, &installed, &nodes, &collectors, which, age.oldest()).await?;
+            if plan.is_empty() {
                 eprintln!("nothing to run again");
                 return Ok(Exit::Done);
             }
@@ -111,6 +112,7 @@ impl RerunCommand {
                 print(&plan.table().text(false, table::width()))?;
                 return Ok(Exit::Done);
             }
+            plan.release(&reader, &mut installed, &stop).await?;
             let reran = rerun(&reader, &installed, &nodes, &plan, pace, &stop).await?;
             eprintln!("{}", reran.tally.told());
             for (node, why) in &reran.failed {
@@ -119,7 +121,11 @@ impl RerunCommand {
             if *wait {
                 eprintln!("nodes done again: {}, failed: {}", reran.done, reran.failed.len());
             }
-            Ok(if !reran.tally.is_complete() || stop.is_requested() {
+            let held = plan.held();
+            if let Some(held) = &held {
+                eprintln!("{held}\nhint: the same command goes on with them");
+            }
+            Ok(if !reran.tally.is_complete() || held.is_some() || stop.is_requested() {
                 Exit::Unfinished
             } else if reran.failed.is_empty() {
                 Exit::Done

@@ -8,11 +8,13 @@ use super::fleet::{self, AgeOptions, FleetOptions, FormOptions, Meant};
 use crate::app::App;
 use crate::cli::options::OUTPUT;
 use crate::exit::{self, Exit};
+use crate::operator::fleet::installed::Events;
 use crate::operator::fleet::node::BESIDE_NFD;
 use crate::operator::status::{Show, Status};
-use crate::operator::table;
 use crate::operator::wait::wait;
+use crate::operator::{startup_taint, table};
 use crate::output::print;
+use crate::trouble::Trouble;
 
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
@@ -68,12 +70,23 @@ impl StatusCommand {
         let show = Show { form: form.output, all: *all, fold: !no_fold };
         fleet::run(async {
             let reader = fleet.reader(app).await?;
-            let mut installed = fleet.installed(&reader, registry).await?;
+            let mut installed = fleet.installed(&reader, registry, Events::Read).await?;
             if *watch {
                 wait(&reader, &installed, &nodes, &collectors, None).await?;
-                installed = fleet.installed(&reader, registry).await?;
+                installed = fleet.installed(&reader, registry, Events::Read).await?;
             }
-            let status = Status::read(&reader, &installed, &nodes, &collectors, age.oldest(), show).await?;
+            let scope = startup_taint::scope(&reader, fleet.installation(), registry).await;
+            let scope = scope.unwrap_or_else(|error| {
+                let trouble = Trouble::from(error);
+                eprintln!(
+                    "note: it is not known whether done nodes keep the startup taint: {}",
+                    trouble.what
+                );
+                None
+            });
+            let status =
+                Status::read(&reader, &installed, &nodes, &collectors, age.oldest(), show, scope.as_ref())
+                    .await?;
             print(&status.render(show, table::width())?)?;
             if let Some((count, first)) = &status.with_nfd {
                 eprintln!(
@@ -81,7 +94,7 @@ impl StatusCommand {
                 );
                 return Ok(Exit::Failures);
             }
-            Ok(if *exit_code && status.totals.unsettled() > 0 { Exit::Failures } else { Exit::Done })
+            Ok(if *exit_code && !status.is_settled() { Exit::Failures } else { Exit::Done })
         })
     }
 }

@@ -10,6 +10,7 @@ use super::fleet::{self, FleetOptions, FormOptions, Meant};
 use crate::app::App;
 use crate::cli::options::{OUTPUT, duration};
 use crate::exit::{self, Exit};
+use crate::operator::fleet::installed::Events;
 use crate::operator::fleet::state::Oldest;
 use crate::operator::status::{Show, Status};
 use crate::operator::table;
@@ -54,17 +55,17 @@ impl WaitCommand {
         let Meant { nodes, collectors } = fleet.meant(registry)?;
         fleet::run(async {
             let reader = fleet.reader(app).await?;
-            let installed = fleet.installed(&reader, registry).await?;
+            let installed = fleet.installed(&reader, registry, Events::Read).await?;
             let end = Instant::now() + *timeout;
             let waited = wait(&reader, &installed, &nodes, &collectors, Some(end)).await?;
             if waited == Waited::Done {
                 return Ok(Exit::Done);
             }
             // The pods, and what is told of them, as they are by now.
-            let installed = fleet.installed(&reader, registry).await?;
+            let installed = fleet.installed(&reader, registry, Events::Read).await?;
             let show = Show { form: form.output, all: false, fold: true };
             let status =
-                Status::read(&reader, &installed, &nodes, &collectors, Oldest::default(), show).await?;
+                Status::read(&reader, &installed, &nodes, &collectors, Oldest::default(), show, None).await?;
             eprintln!(
                 "error: {}",
                 match waited {

@@ -29,6 +29,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether the API server was out of reach or had too much to do: it may take the same later.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Deadline(Some(last)) => last.is_out_of_reach(),
+            Self::Unanswered(_) => true,
+            _ => false,
+        }
+    }
+
     /// What went wrong on this node, and what to do about it.
     pub fn trouble(&self, node: &str) -> Trouble {
         match self {

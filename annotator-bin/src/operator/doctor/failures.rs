@@ -1,6 +1,7 @@
 //! Which collectors have failed on which nodes, by what the nodes themselves tell: a pod that tries again is
 //! ready.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use node_annotator_deploy::policy::Scope;
@@ -17,9 +18,12 @@ struct Failing<'a> {
     trying: usize,
     /// Nodes on which it was given up.
     given_up: Vec<&'a str>,
-    /// The first of them, and what it tells.
-    first: Option<(&'a str, &'a str)>,
+    /// Each error: on how many nodes, and the first of them.
+    errors: BTreeMap<&'a str, (usize, &'a str)>,
 }
+
+/// How many errors of a collector are told.
+const TOLD: usize = 3;
 
 /// Holds what the nodes tell of the installed collectors against what is done.
 pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
@@ -43,7 +47,8 @@ pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
                 }
                 Standing::Done | Standing::Pending => continue,
             };
-            failing.entry(collector.name).or_default().first.get_or_insert((node.name(), error));
+            let errors = &mut failing.entry(collector.name).or_default().errors;
+            errors.entry(error).or_insert((0, node.name())).0 += 1;
         }
     }
     let pending = match pending {
@@ -69,10 +74,21 @@ pub(super) fn conclude(nodes: &[Node], scope: &Scope) -> Conclusion {
 
 impl Failing<'_> {
     fn tell(&self, collector: &str) -> String {
-        let Self { trying, given_up, first } = self;
-        let (node, error) = first.unwrap_or_default();
-        let count = trying + given_up.len();
-        format!("`{collector}` on {count}, given up on {} of them, such as `{node}`: {error}", given_up.len())
+        let Self { trying, given_up, errors } = self;
+        let mut by_count: Vec<_> = errors.iter().collect();
+        by_count.sort_by_key(|(_, (count, _))| Reverse(*count));
+        let told = by_count.iter().take(TOLD);
+        let mut told: Vec<_> =
+            told.map(|(error, (count, node))| format!("{error} (on {count}, such as `{node}`)")).collect();
+        if by_count.len() > TOLD {
+            told.push(format!("and {} other errors", by_count.len() - TOLD));
+        }
+        format!(
+            "`{collector}` on {}, given up on {} of them: {}",
+            trying + given_up.len(),
+            given_up.len(),
+            told.join(", ")
+        )
     }
 }
 
@@ -117,12 +133,14 @@ mod tests {
             node("n1", &given_up, &error("no luck")),
             node("n2", &json!({}), &error("out of order")),
             node("n3", &given_up, &json!({})),
+            node("n4", &json!({}), &error("no luck")),
         ];
         let warned = concluded(&nodes, DoneMark::Saved);
         assert_eq!(warned.verdict(), Verdict::Warn);
         assert_eq!(
             warned.finding(),
-            "collectors that have failed: `virt` on 3, given up on 2 of them, such as `n1`: no luck"
+            "collectors that have failed: `virt` on 4, given up on 2 of them: no luck (on 2, such as `n1`), no error is told \
+             (on 1, such as `n3`), out of order (on 1, such as `n2`)"
         );
         assert!(warned.hint().unwrap().ends_with("kubectl label node n1 k8s.haim.dev/virt.failed-"));
     }

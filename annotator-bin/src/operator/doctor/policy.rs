@@ -7,6 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use node_annotator_core::error::chain;
 use node_annotator_core::{PrivilegeClass, Registry};
+use node_annotator_deploy::installation;
 use node_annotator_deploy::installation::PRODUCT;
 use node_annotator_deploy::labels;
 use node_annotator_deploy::policy::{self, Scope, ScopeError};
@@ -86,9 +87,9 @@ fn of_another_version(
 pub(super) fn conclude_others(policies: &[ValidatingAdmissionPolicy], settings: &Settings) -> Conclusion {
     let name = settings.installation.cluster_object();
     let is_about_us = |expression: &str| {
-        [PrivilegeClass::Restricted, PrivilegeClass::Privileged].iter().any(|class| {
-            expression.contains(&format!("'{}'", settings.installation.group(*class)))
-                || expression.contains(&settings.installation.user_start(*class))
+        settings.installation.namespaces_of_runs().iter().any(|namespace| {
+            expression.contains(&format!("'{}'", installation::group(namespace)))
+                || expression.contains(&installation::user_start(namespace))
         })
     };
     let others: Vec<_> = policies
@@ -163,7 +164,7 @@ fn read(found: &ValidatingAdmissionPolicy) -> Result<Scope, ScopeError> {
 }
 
 /// All differences, in words.
-fn differences(
+pub(super) fn differences(
     found: &ValidatingAdmissionPolicySpec,
     expected: &ValidatingAdmissionPolicySpec,
 ) -> Vec<String> {

@@ -7,9 +7,12 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use kube::{Api, Client, Resource};
 use node_annotator_core::BoxFuture;
+use node_annotator_deploy::expire::CRON_JOB;
 use node_annotator_deploy::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use node_annotator_deploy::policy::Keys;
 use serde::de::DeserializeOwned;
@@ -18,8 +21,8 @@ use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
 use super::requests::{DENIALS, Denial};
 use super::{
-    account_users, answers, coverage, fact_labels, failures, namespaces, overlap, policy, progress, rights,
-    server, staleness, startup_taint,
+    account_users, answers, coverage, expire, fact_labels, failures, flow_schema, namespaces, overlap,
+    policy, progress, rights, server, staleness, startup_taint,
 };
 use crate::operator::fleet::pods::{self, FAILED_CREATE};
 use crate::operator::lists::{Form, Query, Reader, list};
@@ -55,6 +58,8 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("done-labels", Scope::Cluster(|all| Box::pin(ready(done_labels(all))))),
         row("failures", Scope::Cluster(|all| Box::pin(ready(failures(all))))),
         row("tainted-nodes", Scope::Cluster(|all| Box::pin(ready(tainted_nodes(all))))),
+        row("flow-schema", Scope::Cluster(|all| Box::pin(flow_schema(all)))),
+        row("expire", Scope::Cluster(|all| Box::pin(expire(all)))),
         row("fact-labels", Scope::Cluster(|all| Box::pin(ready(fact_labels(all))))),
         row("facts-current", Scope::Cluster(|all| Box::pin(ready(facts_current(all))))),
     ];
@@ -148,6 +153,33 @@ fn facts_current(all: &Evidence) -> Outcome {
     Ok(staleness::conclude(all.nodes.as_ref().map_err(Clone::clone)?, &all.scope))
 }
 
+async fn flow_schema(all: &Evidence) -> Outcome {
+    let found = get::<FlowSchema>(all).await?;
+    let level = found.as_ref().and_then(|schema| schema.spec.as_ref());
+    let level = level.map(|spec| spec.priority_level_configuration.name.clone()).unwrap_or_default();
+    let levels = Api::<PriorityLevelConfiguration>::all(Client::clone(&all.administrator));
+    let is_level_there = levels.get_opt(&level).await?.is_some();
+    let of_expire = cron_job(all).await?.map(|_| all.settings.installation.expire_namespace());
+    let namespaces: Vec<_> = all.scope.namespaces().into_iter().chain(of_expire).collect();
+    Ok(flow_schema::conclude(found.as_ref(), is_level_there, &namespaces, &all.settings))
+}
+
+async fn expire(all: &Evidence) -> Outcome {
+    let name = all.settings.installation.expire_object();
+    let found = expire::Found {
+        cron_job: cron_job(all).await?,
+        policy: get_named(all, &name).await?,
+        binding: get_named(all, &name).await?,
+    };
+    Ok(expire::conclude(&found, &all.scope, &all.settings))
+}
+
+async fn cron_job(all: &Evidence) -> Result<Option<CronJob>, Trouble> {
+    let namespace = all.settings.installation.expire_namespace();
+    let cron_jobs = Api::<CronJob>::namespaced(Client::clone(&all.administrator), &namespace);
+    Ok(cron_jobs.get_opt(CRON_JOB).await?)
+}
+
 fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {
     Ok(match one.found.as_ref().map_err(Clone::clone)? {
         Some(found) => namespaces::pod_security(found, one.class, &all.settings),
@@ -180,8 +212,14 @@ async fn get<K>(all: &Evidence) -> Result<Option<K>, Trouble>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let objects = Api::<K>::all(Client::clone(&all.administrator));
-    Ok(objects.get_opt(&all.settings.installation.cluster_object()).await?)
+    get_named(all, &all.settings.installation.cluster_object()).await
+}
+
+async fn get_named<K>(all: &Evidence, name: &str) -> Result<Option<K>, Trouble>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    Ok(Api::<K>::all(Client::clone(&all.administrator)).get_opt(name).await?)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Rule {
 /// A DaemonSet that leaves nodes alone on which its collectors are done.
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
-    namespace: String,
+    pub(super) namespace: String,
     pub(super) name: String,
     /// Its collectors, each with when it is due.
     pub(crate) rules: BTreeMap<String, Rule>,

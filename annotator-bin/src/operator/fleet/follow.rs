@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::node::Node;
 use super::selection::Nodes;
+use crate::cluster::{ClusterError, Reason};
 use crate::operator::lists::{Form, Reader};
 use crate::trouble::Trouble;
 
@@ -77,7 +78,7 @@ impl<'a, S, F: Fn(Node) -> S> Follow<'a, F> {
             if self.events.is_none() {
                 match self.watch(&version).await {
                     Ok(events) => self.events = Some(events),
-                    Err(error) => self.recover(&error).await,
+                    Err(error) => self.recover(&error).await?,
                 }
                 continue;
             }
@@ -104,10 +105,10 @@ impl<'a, S, F: Fn(Node) -> S> Follow<'a, F> {
                 Ok(Some(WatchEvent::Bookmark(bookmark))) => {
                     self.version = Some(bookmark.metadata.resource_version);
                 }
-                Ok(Some(WatchEvent::Error(status))) => self.recover(&kube::Error::Api(status)).await,
+                Ok(Some(WatchEvent::Error(status))) => self.recover(&kube::Error::Api(status)).await?,
                 // The server has ended it, as it does after some minutes.
                 Ok(None) => self.events = None,
-                Err(error) => self.recover(&error).await,
+                Err(error) => self.recover(&error).await?,
             }
         }
     }
@@ -137,12 +138,18 @@ impl<'a, S, F: Fn(Node) -> S> Follow<'a, F> {
     }
 
     /// After an error all is taken up where it was, unless the server has forgotten that.
-    async fn recover(&mut self, error: &kube::Error) {
+    /// What is not allowed does not change by waiting.
+    async fn recover(&mut self, error: &kube::Error) -> Result<(), Trouble> {
         self.events = None;
+        let told = ClusterError::from(error);
+        if matches!(told.reason(), Reason::Forbidden | Reason::Unauthorized) {
+            return Err(told.into());
+        }
         if matches!(error, kube::Error::Api(status) if status.code == 410) {
             self.version = None;
         } else {
-            sleep(PAUSE).await;
+            sleep(told.retry_after().unwrap_or(PAUSE)).await;
         }
+        Ok(())
     }
 }

@@ -24,6 +24,7 @@ pub(crate) struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Metadata {
     pub(crate) name: String,
+    deletion_timestamp: Option<serde::de::IgnoredAny>,
     owner_references: Option<Vec<Owner>>,
 }
 
@@ -65,6 +66,7 @@ struct Container {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct State {
+    running: Option<serde::de::IgnoredAny>,
     waiting: Option<Waiting>,
     terminated: Option<Terminated>,
 }
@@ -99,6 +101,14 @@ impl Pod {
                 )?;
             terms.pointer("/0/matchFields/0/values/0")?.as_str()
         })
+    }
+
+    /// Whether its container runs, and nothing has asked for its end. One that starts later, or again, runs
+    /// all that is due then.
+    pub(crate) fn is_running(&self) -> bool {
+        let mut containers = self.status.container_statuses.iter().flatten();
+        self.metadata.deletion_timestamp.is_none()
+            && containers.any(|container| container.state.running.is_some())
     }
 
     /// Why it does not get done; nothing while it may still.
@@ -248,6 +258,7 @@ mod tests {
         ] {
             let pod = pod(&json!({ "containerStatuses": [container] }));
             assert_eq!(pod.trouble().as_deref(), trouble, "{container}");
+            assert_eq!(pod.is_running(), container["state"].get("running").is_some(), "{container}");
         }
     }
 }

@@ -39,12 +39,14 @@ pub(crate) struct Removal {
     pub(crate) node: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Annotations that stay, and without whose values nothing is removed either.
+    pub(crate) while_annotated: BTreeMap<String, String>,
 }
 
 /// What became of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// The keys are gone, since this resource version.
+    /// The keys are gone, since this resource version; 0 where the answer that tells it did not come.
     Done(u64),
     /// They had not the values any more that were seen, and nothing was removed.
     Changed,
@@ -64,16 +66,10 @@ impl Removal {
 
     /// First all tests, then all removals: nothing is removed unless everything is as it was seen.
     fn patch(&self) -> Vec<Value> {
-        let maps = [("labels", &self.labels), ("annotations", &self.annotations)];
-        let pairs = maps.into_iter().flat_map(|(kind, map)| {
-            map.iter().map(move |(key, value)| {
-                // A slash in a key is no step of the path.
-                (format!("/metadata/{kind}/{}", key.replace('~', "~0").replace('/', "~1")), value)
-            })
-        });
-        let pairs: Vec<_> = pairs.collect();
-        let tests = pairs.iter().map(|(path, value)| json!({ "op": "test", "path": path, "value": value }));
-        let removals = pairs.iter().map(|(path, _)| json!({ "op": "remove", "path": path }));
+        let removed = || pairs("labels", &self.labels).chain(pairs("annotations", &self.annotations));
+        let tested = removed().chain(pairs("annotations", &self.while_annotated));
+        let tests = tested.map(|(path, value)| json!({ "op": "test", "path": path, "value": value }));
+        let removals = removed().map(|(path, _)| json!({ "op": "remove", "path": path }));
         tests.chain(removals).collect()
     }
 
@@ -88,6 +84,7 @@ impl Removal {
             .with_jitter()
             .build();
         let mut pauses = pauses.into_iter();
+        let mut may_be_done = false;
         loop {
             let error = match self.send_once(reader).await {
                 Ok(version) => return Removed::Done(version),
@@ -95,8 +92,11 @@ impl Removal {
             };
             match error.reason() {
                 Reason::NotFound => return Removed::NodeGone,
-                // What a patch gets whose test does not hold.
+                // What a patch gets whose test does not hold: also after one that was done, and whose answer
+                // did not come.
+                Reason::Refused if may_be_done => return Removed::Done(0),
                 Reason::Refused => return Removed::Changed,
+                Reason::Broken | Reason::Silent => may_be_done = true,
                 _ => {}
             }
             let pause = pauses.next().filter(|_| error.is_retryable() && !stop.is_requested());
@@ -120,6 +120,16 @@ impl Removal {
         let stored: PartialObjectMeta<K8sNode> = reader.ask(request).await?;
         Ok(version(stored.metadata.resource_version.as_deref().unwrap_or_default()))
     }
+}
+
+/// The path of each key of a map, with its value. A slash in a key is no step of the path.
+fn pairs<'a>(
+    kind: &str,
+    map: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, &'a String)> + use<'a> {
+    let start = format!("/metadata/{kind}/");
+    map.iter()
+        .map(move |(key, value)| (format!("{start}{}", key.replace('~', "~0").replace('/', "~1")), value))
 }
 
 /// A resource version to be compared with others of the same kind of object, as Kubernetes lets clients do.
@@ -215,7 +225,8 @@ mod tests {
         Removal {
             node: "n1".to_owned(),
             labels: [("k8s.haim.dev/kernel".to_owned(), "saved".to_owned())].into(),
-            annotations: BTreeMap::new(),
+            while_annotated: [("k8s.haim.dev/kernel.boot-id".to_owned(), "1bd2a6f4".to_owned())].into(),
+            ..Removal::default()
         }
     }
 
@@ -240,6 +251,7 @@ mod tests {
         r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"n1"}}"#;
     const BUSY: &str =
         r#"{"kind":"Status","status":"Failure","message":"too many","reason":"TooManyRequests","code":429}"#;
+    const CONFLICT: &str = r#"{"kind":"Status","status":"Failure","message":"the object has been modified","reason":"Conflict","code":409}"#;
     const TEST_FAILED: &str = r#"{"kind":"Status","status":"Failure","message":"the server rejected our request due to an error in our request","reason":"Invalid","code":422}"#;
     const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","message":"nodes \"n1\" not found","reason":"NotFound","code":404}"#;
     const FORBIDDEN: &str =
@@ -251,6 +263,7 @@ mod tests {
             removal().patch(),
             [
                 json!({ "op": "test", "path": "/metadata/labels/k8s.haim.dev~1kernel", "value": "saved" }),
+                json!({ "op": "test", "path": "/metadata/annotations/k8s.haim.dev~1kernel.boot-id", "value": "1bd2a6f4" }),
                 json!({ "op": "remove", "path": "/metadata/labels/k8s.haim.dev~1kernel" }),
             ]
         );
@@ -261,6 +274,7 @@ mod tests {
         for (answers, expected, requests) in [
             (&[(200, STORED)][..], "nodes changed: 1", 1),
             (&[(429, BUSY), (503, BUSY), (200, STORED)], "nodes changed: 1", 3),
+            (&[(409, CONFLICT), (200, STORED)], "nodes changed: 1", 2),
             (&[(422, TEST_FAILED)], "nodes changed: 0, not changed, since a run was faster: 1", 1),
             (&[(404, NOT_FOUND)], "nodes changed: 0, gone: 1", 1),
             (&[(403, FORBIDDEN)], "nodes changed: 0, failed: 1\nerror: `n1`: not allowed: no", 1),
@@ -280,6 +294,48 @@ mod tests {
                 assert!(begun.elapsed() >= Duration::from_secs(7), "Retry-After is kept");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_under_way_at_once_and_no_more() {
+        let at_work = std::sync::Arc::new(Mutex::new((0, 0)));
+        let counted = std::sync::Arc::clone(&at_work);
+        let service = service_fn(move |_: HttpRequest<Body>| {
+            let counted = std::sync::Arc::clone(&counted);
+            async move {
+                {
+                    let mut counted = counted.lock().unwrap();
+                    counted.0 += 1;
+                    counted.1 = counted.1.max(counted.0);
+                }
+                sleep(Duration::from_secs(1)).await;
+                counted.lock().unwrap().0 -= 1;
+                Ok::<_, std::convert::Infallible>(Response::new(Body::from(STORED.as_bytes().to_vec())))
+            }
+        });
+        let reader = Reader::new(cluster::over(service), None);
+        let (_stopper, stop) = stop::channel();
+        let (removals, mut tally) = (vec![removal(); 20], Tally::default());
+        remove(&reader, &removals, 7, &stop, |removal, removed| tally.add(removal, &removed)).await;
+        assert_eq!((tally.done, *at_work.lock().unwrap()), (20, (0, 7)));
+    }
+
+    /// No answer has come, and what was asked for may have been done.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_done_without_an_answer_is_no_other_run() {
+        let asked = Mutex::new(0);
+        let service = service_fn(move |_: HttpRequest<Body>| {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            let broken = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+            let refused = Response::builder().status(422).body(Body::from(TEST_FAILED.as_bytes().to_vec()));
+            std::future::ready(if *asked == 1 { Err(broken()) } else { Ok(refused.unwrap()) })
+        });
+        let reader = Reader::new(cluster::over(service), None);
+        let (_stopper, stop) = stop::channel();
+        let mut tally = Tally::default();
+        remove(&reader, &[removal()], 1, &stop, |removal, removed| tally.add(removal, &removed)).await;
+        assert_eq!(tally.told(), "nodes changed: 1");
     }
 
     #[tokio::test]

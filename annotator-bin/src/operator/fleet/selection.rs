@@ -34,6 +34,11 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    /// Whether they are all that there are.
+    pub(crate) fn are_all(&self) -> bool {
+        self.names.is_none() && self.labels.is_none() && self.condition.is_none()
+    }
+
     /// Whether a node is one of them, apart from the selector of labels.
     pub(crate) fn include(&self, node: &Node, prefix: &Prefix) -> bool {
         self.names.as_ref().is_none_or(|names| names.0.contains(node.name()))

@@ -6,6 +6,7 @@ mod compile;
 mod failing;
 mod figures;
 mod fleet;
+mod fleet_commands;
 mod gate;
 mod growth;
 mod pod;
@@ -44,7 +45,7 @@ pub(crate) struct Options {
     /// A static binary with its floor beside it, instead of those of this checkout: to compare
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// What to measure; all but `thief`, `failing` and `compile` by default
+    /// What to measure; all but `fleet-commands`, `thief`, `failing` and `compile` by default
     parts: Vec<Part>,
 }
 
@@ -56,6 +57,8 @@ enum Part {
     Fleet,
     /// A fleet that runs again, all nodes at the same moment
     Rerun,
+    /// The commands for a fleet beside kubectl, on the largest of --nodes
+    FleetCommands,
     /// What a stolen token does to the cluster, behind the policy and without it
     Thief,
     /// A fleet that fails, minute by minute
@@ -86,6 +89,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Part::Rerun => {
                 let nodes = nodes.iter().copied().max().context("no nodes")?;
                 runtime.block_on(fleet::measure_rerun(&mut figures, nodes))?;
+            }
+            Part::FleetCommands => {
+                let binary = binary.clone().map_or_else(built, Ok)?;
+                let nodes = nodes.iter().copied().max().context("no nodes")?;
+                runtime.block_on(fleet_commands::measure(&mut figures, &binary, nodes, *rounds))?;
             }
             Part::Thief => runtime.block_on(thief::measure(&mut figures))?,
             Part::Failing => {

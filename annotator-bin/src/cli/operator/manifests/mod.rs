@@ -9,7 +9,9 @@ use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 use node_annotator_core::fact::clean;
 use node_annotator_core::{GiveUpAfter, Registry};
-use node_annotator_deploy::{ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Settings};
+use node_annotator_deploy::{
+    ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Schedule, Settings,
+};
 
 use crate::app::App;
 use crate::cli::options::{
@@ -111,6 +113,15 @@ pub(crate) struct ManifestsCommand {
         help_heading = OBJECTS
     )]
     no_flow_schema: bool,
+
+    /// Run again by itself, at these times, what is stale: a CronJob with a namespace and an account of its own
+    ///
+    /// A schedule of Kubernetes: a word such as `@hourly`, or five fields such as `*/30 * * * *`. The CronJob
+    /// runs `expire`: on nodes that are ready it takes the labels of collectors away whose facts are of
+    /// another boot, kernel or machine, so that their DaemonSets run them again. A policy of its own keeps it
+    /// from changing anything else.
+    #[arg(long, env = "NODE_ANNOTATOR_EXPIRE", value_name = "SCHEDULE", help_heading = OBJECTS)]
+    expire: Option<Schedule>,
 
     #[command(flatten)]
     nodes: NodeOptions,
@@ -236,6 +247,7 @@ impl ManifestsCommand {
             combined,
             no_policy,
             no_flow_schema,
+            expire,
             nodes,
             pods,
             env,
@@ -266,6 +278,7 @@ impl ManifestsCommand {
             give_up_after: *give_up_after,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
+            expire: expire.clone(),
             version: app.version.to_owned(),
             command: command_line(app),
             ..Settings::new(collectors)

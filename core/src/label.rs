@@ -132,9 +132,7 @@ impl LabelFacts {
     pub fn facts(&self, collector: &Collector) -> impl Iterator<Item = &'static Fact> {
         self.facts.get(collector.name).into_iter().flatten().filter_map(|name| collector.fact(*name))
     }
-}
 
-impl LabelFacts {
     /// The names of the labels of Node Feature Discovery that a collector knows, if they are wanted.
     fn nfd(&self, collector: &Collector) -> impl Iterator<Item = &'static str> {
         let names = if self.nfd { collector.nfd.names } else { &[] };

@@ -41,7 +41,8 @@ pub(crate) struct CleanCommand {
 
 fn notes() -> String {
     let notes = "\
-It takes facts, errors, done labels and failed labels away; the label that opts a node out stays.
+It takes facts, errors, done labels, failed labels and labels of facts away; the label that opts a
+node out stays, and so do labels of Node Feature Discovery that no run has set.
 Delete the DaemonSets first, or they write everything back. It may be stopped at any time: the same
 command goes on where it ended.";
     format!("{notes}\n\n{}", exit::help("clean"))

@@ -153,7 +153,10 @@ impl<'a> Group<'a> {
 
     /// What the group is called.
     pub(crate) fn title(&self) -> String {
-        let parts = self.by.iter().map(|(name, value)| format!("{name} {}", cell(*value, NONE)));
+        let parts = self.by.iter().map(|(name, value)| match value {
+            Some(value) => format!("{name} {}", cell(Some(value), NONE)),
+            None => format!("no {name}"),
+        });
         parts.collect::<Vec<_>>().join(", ")
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a local cluster, the generated DaemonSets, and what happens, as it happens.
 
 mod machines;
+mod pictures;
 mod screen;
 mod stage;
 mod story;
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     /// Write what was shown as a picture (SVG)
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Write into this folder what the commands for a fleet show of it: `fleet.svg`, and `report.png`, for which
+    /// Chromium is needed
+    #[arg(long, value_name = "FOLDER")]
+    record_fleet: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -77,7 +82,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 async fn show(options: &Options) -> Result<()> {
-    let Options { keep, simulated, record } = options;
+    let Options { keep, simulated, record, record_fleet } = options;
     let kubelet = Kubelet::prepare(*simulated).await?;
     let screen = Screen::new();
     screen
@@ -109,6 +114,10 @@ async fn show(options: &Options) -> Result<()> {
 
     if let Some(path) = record {
         screen.record(path)?;
+    }
+    if let Some(folder) = record_fleet {
+        pictures::record(cluster, folder).await?;
+        screen.note("the pictures of the fleet are written")?;
     }
     if *keep {
         return show_how_to_reach(cluster, &screen).await;

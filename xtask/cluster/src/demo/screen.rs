@@ -8,7 +8,7 @@ use std::time::Instant;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
 
-const HEADING: Style = AnsiColor::Cyan.on_default().bold();
+pub(super) const HEADING: Style = AnsiColor::Cyan.on_default().bold();
 const TIME: Style = Style::new().dimmed();
 const FACT: Style = AnsiColor::Green.on_default();
 

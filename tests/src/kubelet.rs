@@ -1,8 +1,9 @@
 //! A simulated kubelet for any number of nodes: one watch for all of them, and one task per pod.
 //!
 //! It does for a pod what a kubelet does as far as a run can tell: a pod-bound token that is renewed, the
-//! Downward API, starting, restarting with back-off, status, SIGTERM, and deleting the pod object at the end.
-//! Not simulated: images, volumes, init containers, probes and resource limits.
+//! Downward API, starting in order, restarting with back-off, status, SIGTERM, and deleting the pod object at
+//! the end. Of volumes there are those of a pod alone (`emptyDir`), as folders. Not simulated: images, other
+//! volumes, probes and resource limits.
 
 mod container;
 mod environment;

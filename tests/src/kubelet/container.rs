@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use kube::ResourceExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -52,12 +52,24 @@ impl Backoff {
     }
 }
 
+/// When a container starts, and whether it is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It has to succeed before the next one starts.
+    Init,
+    /// The next one starts when it has started.
+    Sidecar,
+    /// It starts when those before it have.
+    Main,
+}
+
 /// A container of a pod, and where its state is shown.
 pub(super) struct Supervised {
     pub(super) shared: Arc<Shared>,
     pub(super) node: Arc<SimulatedNode>,
     pub(super) pod: Arc<Pod>,
     pub(super) container: Container,
+    pub(super) role: Role,
     pub(super) index: usize,
     pub(super) addresses: Addresses,
     pub(super) kubeconfig: Option<PathBuf>,
@@ -157,10 +169,14 @@ impl Supervised {
     }
 
     fn spec(&self, restart: u32) -> Result<ContainerSpec> {
-        let Resolved { command, mut env } =
+        let Resolved { mut command, mut env } =
             environment::resolve(&self.container, &self.pod, &self.addresses)?;
-        let uid = self.pod.uid().unwrap_or_default();
-        let folder = self.shared.folder.join(uid).join(&self.container.name);
+        let pod_folder = self.shared.folder.join(self.pod.uid().unwrap_or_default());
+        for (mounted, folder) in self.empty_folders(&pod_folder)? {
+            let texts = command.iter_mut().chain(env.iter_mut().map(|(_, value)| value));
+            texts.for_each(|text| *text = text.replace(&mounted, &folder));
+        }
+        let folder = pod_folder.join(&self.container.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let file = |name: &str| folder.join(format!("{restart}.{name}"));
         let termination_message = file("termination-message");
@@ -191,7 +207,27 @@ impl Supervised {
         Ok(spec)
     }
 
+    /// Where its `emptyDir` volumes are mounted, and the folders that stand for them: there are no mounts,
+    /// so that its command and its variables get the other paths.
+    fn empty_folders(&self, pod_folder: &Path) -> Result<Vec<(String, String)>> {
+        let volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let empty: Vec<_> = volumes.filter(|it| it.empty_dir.is_some()).map(|it| it.name.as_str()).collect();
+        let mounts = self.container.volume_mounts.iter().flatten();
+        let mounts = mounts.filter(|mount| empty.contains(&mount.name.as_str()));
+        let folder = |mount: &VolumeMount| {
+            let folder = pod_folder.join("volumes").join(&mount.name);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+            Ok((mount.mount_path.clone(), folder.display().to_string()))
+        };
+        mounts.map(folder).collect()
+    }
+
     fn restarts(&self, exit: Exit) -> bool {
+        match self.role {
+            Role::Init => return exit.code != 0,
+            Role::Sidecar => return true,
+            Role::Main => {}
+        }
         match self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
             Some("Never") => false,
             Some("OnFailure") => exit.code != 0,

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::container::{Supervised, stop_asked};
+use super::container::{Role, Supervised, stop_asked};
 use super::environment::Addresses;
 use super::events::{Event, What};
 use super::node::SimulatedNode;
@@ -69,31 +69,15 @@ impl Simulated {
             kubeconfig = self.prepare() => Some(kubeconfig),
             () = stop_asked(&mut wish) => None,
         };
-        let containers = self.pod.spec.iter().flat_map(|spec| spec.containers.iter().cloned());
-        let states: Vec<_> = containers
-            .clone()
-            .map(|container| State::new(&container.name, container.image.as_deref().unwrap_or_default()))
-            .collect();
-        let states = watch::Sender::new(states);
+        let containers = self.containers();
+        let states = containers.iter().map(|(role, container)| {
+            let image = container.image.as_deref().unwrap_or_default();
+            State::new(&container.name, image, *role != Role::Main)
+        });
+        let states = watch::Sender::new(states.collect::<Vec<_>>());
         if let Some(kubeconfig) = kubeconfig {
-            let mut tasks = JoinSet::new();
-            for (index, container) in containers.enumerate() {
-                let supervised = Supervised {
-                    shared: self.shared.clone(),
-                    node: self.node.clone(),
-                    pod: self.pod.clone(),
-                    container,
-                    index,
-                    addresses: self.addresses.clone(),
-                    kubeconfig: kubeconfig.clone(),
-                    states: states.clone(),
-                    wish: self.wish.clone(),
-                };
-                tasks.spawn(supervised.run());
-            }
-            let ended = async { while tasks.join_next().await.is_some() {} };
             tokio::select! {
-                () = ended => {}
+                () = self.run_containers(containers, kubeconfig, &states) => {}
                 // Neither ends first.
                 () = self.report(states.subscribe()) => {}
                 () = self.renew_token() => {}
@@ -107,12 +91,65 @@ impl Simulated {
         self.record_removal();
     }
 
+    /// In the order in which they start.
+    fn containers(&self) -> Vec<(Role, Container)> {
+        let spec = self.pod.spec.as_ref();
+        let init = spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).map(|container| {
+            let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+            (if is_sidecar { Role::Sidecar } else { Role::Init }, container.clone())
+        });
+        let main = spec.iter().flat_map(|spec| &spec.containers).map(|it| (Role::Main, it.clone()));
+        init.chain(main).collect()
+    }
+
+    /// Returns when none of them will be started again.
+    async fn run_containers(
+        &self,
+        containers: Vec<(Role, Container)>,
+        kubeconfig: Option<PathBuf>,
+        states: &watch::Sender<Vec<State>>,
+    ) {
+        let mut tasks = JoinSet::new();
+        for (index, (role, container)) in containers.into_iter().enumerate() {
+            let has_token = container.volume_mounts.iter().flatten().any(|it| it.mount_path == TOKEN_MOUNT);
+            let supervised = Supervised {
+                shared: self.shared.clone(),
+                node: self.node.clone(),
+                pod: self.pod.clone(),
+                container,
+                role,
+                index,
+                addresses: self.addresses.clone(),
+                kubeconfig: kubeconfig.clone().filter(|_| has_token),
+                states: states.clone(),
+                wish: self.wish.clone(),
+            };
+            match role {
+                Role::Init => supervised.run().await,
+                Role::Main => drop(tasks.spawn(supervised.run())),
+                Role::Sidecar => {
+                    tasks.spawn(supervised.run());
+                    let mut shown = states.subscribe();
+                    let mut wish = self.wish.clone();
+                    tokio::select! {
+                        _ = shown.wait_for(|states| states[index].has_started()) => {}
+                        () = stop_asked(&mut wish) => {}
+                    }
+                }
+            }
+            if self.wish.borrow().stop.is_some() {
+                break;
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
     /// Fetches a token and writes a kubeconfig around it, as often as it takes; `None` when the pod wants no
     /// token.
     async fn prepare(&self) -> Option<PathBuf> {
         let spec = self.pod.spec.as_ref()?;
-        let mut mounts =
-            spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
+        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let mut mounts = containers.flat_map(|container| container.volume_mounts.iter().flatten());
         if !mounts.any(|mount| mount.mount_path == TOKEN_MOUNT) {
             return None;
         }

@@ -31,15 +31,17 @@ enum Current {
 pub(super) struct State {
     name: String,
     image: String,
+    /// Whether it is one that starts before the main containers.
+    is_init: bool,
     restarts: u32,
     current: Current,
     last: Option<Termination>,
 }
 
 impl State {
-    pub(super) fn new(name: &str, image: &str) -> Self {
+    pub(super) fn new(name: &str, image: &str, is_init: bool) -> Self {
         let current = Current::Waiting { reason: "ContainerCreating", message: String::new() };
-        Self { name: name.to_owned(), image: image.to_owned(), restarts: 0, current, last: None }
+        Self { name: name.to_owned(), image: image.to_owned(), is_init, restarts: 0, current, last: None }
     }
 
     pub(super) fn running(&mut self, started: Timestamp, restarts: u32) {
@@ -65,8 +67,13 @@ impl State {
         }
     }
 
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         matches!(self.current, Current::Running { .. })
+    }
+
+    /// Whether it has been started.
+    pub(super) fn has_started(&self) -> bool {
+        self.restarts > 0 || !matches!(self.current, Current::Waiting { .. })
     }
 
     fn json(&self) -> Value {
@@ -117,12 +124,13 @@ pub(super) fn patch(
     states: &[State],
     ended: bool,
 ) -> Value {
-    let ready = !states.is_empty() && states.iter().all(State::is_running);
+    let (init, main): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.is_init);
+    let ready = !main.is_empty() && main.iter().all(|state| state.is_running());
     let condition = |kind: &str, holds: bool| {
         let holds = if holds { "True" } else { "False" };
         json!({"type": kind, "status": holds, "lastTransitionTime": Timestamp::now()})
     };
-    let containers: Vec<_> = states.iter().map(State::json).collect();
+    let shown = |states: &[&State]| states.iter().map(|state| state.json()).collect::<Vec<_>>();
     json!({
         "metadata": {"uid": uid},
         "status": {
@@ -132,11 +140,12 @@ pub(super) fn patch(
             "podIP": addresses.pod, "podIPs": [{"ip": addresses.pod}],
             "conditions": [
                 condition("PodReadyToStartContainers", !ended),
-                condition("Initialized", true),
+                condition("Initialized", init.iter().all(|state| state.has_started())),
                 condition("ContainersReady", ready),
                 condition("Ready", ready),
             ],
-            "containerStatuses": containers,
+            "initContainerStatuses": shown(&init),
+            "containerStatuses": shown(&main),
         },
     })
 }
@@ -155,7 +164,7 @@ mod tests {
             reason: "Error",
             message: "why".into(),
         };
-        let mut state = State::new("c", "image");
+        let mut state = State::new("c", "image", false);
         assert_eq!(phase(&[state.clone()], false), "Pending");
         state.running(now, 0);
         state.terminated(end.clone());

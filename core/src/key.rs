@@ -25,6 +25,7 @@ pub(crate) const PRIMARY_LABEL: &str = "value";
 
 const BOOT_ID: &str = "boot-id";
 const COLLECTED_AT: &str = "collected-at";
+const RELEASED: &str = "released";
 const OPT_OUT: &str = "opt-out";
 const SAVED: &str = "saved";
 
@@ -68,6 +69,11 @@ impl Prefix {
     /// had.
     pub fn failed(&self, collector: &str) -> String {
         self.key(&fact_name(collector, Some(FAILED)))
+    }
+
+    /// The label with which an operator releases a task that is held. Never written by us.
+    pub fn released(&self, task: &str) -> String {
+        self.key(&fact_name(task, Some(RELEASED)))
     }
 
     /// Whether a key under this prefix is a failed label.
@@ -347,6 +353,7 @@ mod tests {
         assert_eq!(prefix.boot_id("kernel"), "k8s.haim.dev/kernel.boot-id");
         assert_eq!(prefix.collected_at("kernel"), "k8s.haim.dev/kernel.collected-at");
         assert_eq!(prefix.opt_out(), "k8s.haim.dev/opt-out");
+        assert_eq!(prefix.released("tune"), "k8s.haim.dev/tune.released");
         assert_eq!(prefix.key_start(), "k8s.haim.dev/");
     }
 

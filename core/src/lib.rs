@@ -20,6 +20,7 @@ pub mod registry;
 pub mod report;
 pub mod runner;
 pub mod selection;
+pub mod task;
 pub mod write;
 
 pub use collector::{Collect, Collector, Selected, Topic};

@@ -168,12 +168,14 @@ impl Variable {
     }
 }
 
-/// What the namespace of a collector's pods must allow: the Pod Security level it is admitted under.
+/// What the namespace of a collector's pods must allow: the Pod Security level they are admitted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrivilegeClass {
     /// Pod Security `restricted` admits it.
     Restricted,
+    /// Pod Security `baseline` admits it: a task of an operator, whose container is an ordinary one.
+    Baseline,
     /// It needs the host network or a host path.
     Privileged,
 }
@@ -183,6 +185,7 @@ impl PrivilegeClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Restricted => "restricted",
+            Self::Baseline => "baseline",
             Self::Privileged => "privileged",
         }
     }

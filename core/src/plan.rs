@@ -12,9 +12,10 @@ pub type Changes = BTreeMap<String, Option<String>>;
 
 /// What one run writes on its Node.
 ///
-/// A collector that is done sets the facts it yielded, and with them the boot and the day that they are of,
-/// deletes what it may have written earlier and did not yield, deletes its error (or tells in its place what
-/// is unknown to it), and sets its done label, all in the same patch. A collector that failed sets its error
+/// A collector that is done sets the facts it yielded (an empty one is none: a task need not have any), and
+/// with them the boot and the day that they are of, deletes what it may have written earlier and did not
+/// yield, deletes its error (or tells in its place what is unknown to it), and sets its done label, all in the
+/// same patch. A collector that failed sets its error
 /// and touches nothing else; one that is given up gets its failed label beside it, which the next success
 /// takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +37,8 @@ impl Plan {
                 Outcome::Failed { .. } | Outcome::TimedOut(_) | Outcome::Panicked(_) => continue,
             };
             for fact in facts_ever(entry.collector) {
-                let value = facts.and_then(|facts| facts.get(fact)).map(str::to_owned);
-                plan.annotations.insert(prefix.fact(name, fact), value);
+                let value = facts.and_then(|facts| facts.get(fact)).filter(|value| !value.is_empty());
+                plan.annotations.insert(prefix.fact(name, fact), value.map(str::to_owned));
             }
             if entry.collector.holds_per_boot() {
                 let boot_id = facts.and(report.boot_id()).map(ToString::to_string);

@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{
 };
 use node_annotator_core::{Collector, DoneMark, Prefix};
 
-use crate::{Settings, Workload, placement};
+use crate::{Settings, Workload, once, placement};
 
 /// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must
-/// hold.
+/// hold. A task has that of its input with it.
 ///
 /// One matching term is enough, so that pods run while any collector is missing. The DaemonSet controller
 /// deletes the pod of a node that matches none of them any more.
@@ -24,8 +24,9 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
         };
         missing(collector, &settings.prefix, &settings.mark).into_iter().map(of).collect::<Vec<_>>()
     };
-    let required =
-        NodeSelector { node_selector_terms: workload.collectors().iter().flat_map(terms).collect() };
+    let ours = workload.collectors().iter().flat_map(terms).collect();
+    let of_input = settings.task.as_ref().map_or(&[][..], |task| task.terms());
+    let required = NodeSelector { node_selector_terms: once::both(ours, of_input) };
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(required),

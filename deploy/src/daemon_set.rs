@@ -13,7 +13,7 @@ use node_annotator_core::{DoneMark, GiveUpAfter};
 use crate::affinity::affinity;
 use crate::installation::PRODUCT;
 use crate::pod_metadata::pod_metadata;
-use crate::{Settings, Workload, labels, placement, pod, token};
+use crate::{Settings, Workload, labels, once, placement, pod, token};
 
 /// Where the files of the host are mounted.
 const HOST_MOUNT: &str = "/host";
@@ -34,7 +34,10 @@ pub(crate) fn daemon_set(workload: &Workload, settings: &Settings) -> DaemonSet 
             },
             template: PodTemplateSpec {
                 metadata: Some(pod_metadata(settings, recommended)),
-                spec: Some(pod_spec(workload, settings)),
+                spec: Some(match &settings.task {
+                    Some(task) => once::daemon_set_pod(task, workload, settings),
+                    None => pod_spec(workload, settings),
+                }),
             },
             update_strategy: Some(update_strategy()),
             // One to go back to.
@@ -113,7 +116,7 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     Container { name: PRODUCT.to_owned(), args: Some(args), env: Some(env), ..pod::container(settings) }
 }
 
-fn field(variable: &str, path: &str) -> EnvVar {
+pub(crate) fn field(variable: &str, path: &str) -> EnvVar {
     EnvVar {
         name: variable.to_owned(),
         value: None,

@@ -5,6 +5,13 @@ use std::path::PathBuf;
 
 use node_annotator_core::Prefix;
 
+impl Error {
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the call: a text or what makes one")]
+    pub(crate) fn refused(what: &'static str, value: impl ToString, reason: impl ToString) -> Self {
+        Self::Refused { what, value: value.to_string(), reason: reason.to_string() }
+    }
+}
+
 /// Why no manifests were made or written. Nothing was written in any of the cases.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

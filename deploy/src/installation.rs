@@ -29,24 +29,43 @@ pub const EXPIRED: &str = "expired";
 ///
 /// Names hold neither generation nor image nor selection: what is applied later replaces what was applied
 /// before.
+///
+/// A task has one namespace whatever it needs, so that what is applied later replaces what was applied before
+/// there, too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Installation(String);
+pub struct Installation {
+    name: String,
+    is_of_task: bool,
+}
 
 impl Installation {
     /// The longest name, which leaves room for that of the second namespace.
     pub const MAX_BYTES: usize = 63 - PRIVILEGED_SUFFIX.len();
 
+    /// The same namespace as that of a task.
+    #[must_use]
+    pub fn of_task(&self) -> Self {
+        Self { is_of_task: true, ..self.clone() }
+    }
+
+    /// Whether it is that of a task.
+    pub fn is_of_task(&self) -> bool {
+        self.is_of_task
+    }
+
     /// The namespace of a privilege class.
     pub fn namespace(&self, class: PrivilegeClass) -> String {
         match class {
-            PrivilegeClass::Restricted => self.0.clone(),
-            PrivilegeClass::Privileged => format!("{}{PRIVILEGED_SUFFIX}", self.0),
+            PrivilegeClass::Privileged if !self.is_of_task => format!("{}{PRIVILEGED_SUFFIX}", self.name),
+            PrivilegeClass::Restricted | PrivilegeClass::Baseline | PrivilegeClass::Privileged => {
+                self.name.clone()
+            }
         }
     }
 
     /// The namespace of what runs again what is stale: its account may do more than those of the pods.
     pub fn expire_namespace(&self) -> String {
-        format!("{}{EXPIRE_SUFFIX}", self.0)
+        format!("{}{EXPIRE_SUFFIX}", self.name)
     }
 
     /// All namespaces whose accounts are ours, whichever of them there are.
@@ -63,7 +82,7 @@ impl Installation {
     /// The name of every object that has no namespace: policy, binding, ClusterRole, its binding and
     /// PriorityClass.
     pub fn cluster_object(&self) -> String {
-        if *self == Self::default() { PRODUCT.to_owned() } else { format!("{PRODUCT}-{}", self.0) }
+        if *self == Self::default() { PRODUCT.to_owned() } else { format!("{PRODUCT}-{}", self.name) }
     }
 
     /// The same of what runs again what is stale. No namespace has a dot, so that no other installation has
@@ -79,7 +98,7 @@ impl Installation {
 
     /// The bare name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
@@ -96,13 +115,13 @@ pub fn user_start(namespace: &str) -> String {
 
 impl Default for Installation {
     fn default() -> Self {
-        Self(PRODUCT.to_owned())
+        Self { name: PRODUCT.to_owned(), is_of_task: false }
     }
 }
 
 impl fmt::Display for Installation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -121,7 +140,7 @@ impl FromStr for Installation {
         {
             return Err(Error::NamespaceSuffix { name: name.to_owned(), suffix });
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self { name: name.to_owned(), is_of_task: false })
     }
 }
 

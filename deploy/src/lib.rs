@@ -18,6 +18,7 @@ pub mod manifests;
 pub mod monitoring;
 pub mod mutating_policy;
 pub mod object;
+pub mod once;
 pub mod placement;
 mod pod;
 mod pod_metadata;

@@ -161,6 +161,9 @@ fn files(settings: &Settings, workloads: &[Workload]) -> Vec<File> {
         "Comes as late as it can: a policy is in force up to a second after it was stored, a right at once.",
         bindings,
     ));
+    if let Some(task) = settings.task.as_ref().filter(|task| !task.copies().is_empty()) {
+        files.push(file("08-objects.yaml", "What the pods refer to, copied.", task.copies().to_vec()));
+    }
     set_sync_waves(&mut files);
     if let Some(schedule) = &settings.expire {
         files.push(file(
@@ -271,6 +274,9 @@ fn warnings(settings: &Settings) -> Vec<String> {
 }
 
 fn prune_commands(settings: &Settings, workloads: &[Workload]) -> Vec<String> {
+    if settings.task.is_some() {
+        return Vec::new();
+    }
     let command = |class| {
         let namespace = settings.installation.namespace(class);
         let part_of = format!("{}={}", labels::PART_OF, settings.installation);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use node_annotator_core::{DoneMark, GiveUpAfter, LabelFacts, Prefix, Selection};
 
 use crate::architecture::Architecture;
+use crate::once::Task;
 use crate::placement::Exclusion;
 use crate::policy::Scope;
 use crate::syntax::{is_dns_subdomain, is_image_reference};
@@ -84,6 +85,8 @@ pub struct Settings {
     pub version: String,
     /// The command that makes these manifests, for the first line of each file.
     pub command: String,
+    /// What runs in place of collectors: the selection is what stands for it.
+    pub task: Option<Box<Task>>,
 }
 
 impl Settings {
@@ -119,6 +122,7 @@ impl Settings {
             expire: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: "cargo xtask gen-manifests".to_owned(),
+            task: None,
         }
     }
 

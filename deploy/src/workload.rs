@@ -23,7 +23,11 @@ impl Workload {
         let mut workloads: BTreeMap<_, Self> = BTreeMap::new();
         for collector in settings.selection.iter() {
             let host_network = needs_host_network(collector, settings);
-            let class = if host_network { PrivilegeClass::Privileged } else { collector.privilege_class() };
+            let class = match &settings.task {
+                Some(task) => task.class(),
+                None if host_network => PrivilegeClass::Privileged,
+                None => collector.privilege_class(),
+            };
             let component = match settings.layout {
                 Layout::PerCollector => collector.name,
                 Layout::Combined => labels::COMBINED,

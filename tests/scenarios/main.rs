@@ -11,6 +11,7 @@ mod killed;
 mod labels;
 mod lifecycle;
 mod monitoring;
+mod once;
 mod outages;
 mod requests;
 mod run_once;

@@ -12,6 +12,7 @@ pub(super) fn of_app(command: Command, app: &App) -> Command {
     let command = if *app == App::STOCK { command } else { renamed(command, app.name) };
     command.mut_subcommands(|command| match (command.get_name(), app.image) {
         ("manifests", Some(image)) => command.mut_arg("image", |arg| arg.default_value(image)),
+        ("once", Some(image)) => command.mut_arg("own_image", |arg| arg.default_value(image)),
         _ => command,
     })
 }

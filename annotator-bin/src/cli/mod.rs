@@ -1,6 +1,7 @@
 //! The command line: a file for each command, and the groups of options that they share.
 
 mod identity;
+mod once;
 #[cfg(feature = "operator")]
 mod operator;
 mod options;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Collect on this node, and write the Node
     Run(Box<run::RunCommand>),
+    #[command(flatten)]
+    Once(once::OnceCommand),
     #[cfg(feature = "operator")]
     #[command(flatten)]
     Operator(operator::OperatorCommand),
@@ -80,6 +83,9 @@ pub fn job(
     let cli = Cli::read(&App::STOCK, std::iter::once(App::STOCK.name.into()).chain(arguments))?;
     match cli.command {
         Command::Run(run) => run.job(environment, registry, &App::STOCK).map_err(Usage::into_clap),
+        Command::Once(_) => {
+            Err(Usage(Trouble::plain("a container of a task runs in a pod alone")).into_clap())
+        }
         #[cfg(feature = "operator")]
         Command::Operator(_) => Err(Usage(Trouble::plain("a container of ours runs `run`")).into_clap()),
     }
@@ -106,6 +112,7 @@ impl Cli {
         let registry = Registry::from_inventory()?;
         match &self.command {
             Command::Run(command) => command.run(&registry, app),
+            Command::Once(command) => command.run(&registry, app),
             #[cfg(feature = "operator")]
             Command::Operator(command) => command.run(&registry, app),
         }
@@ -187,8 +194,18 @@ mod tests {
     /// Checks a command and those below it, and counts their options.
     fn check(command: &clap::Command) -> usize {
         let mut options = 0;
+        // The variables of its container are the operator's, and steer nothing of ours.
+        if command.get_name() == "once-step" {
+            assert!(command.get_opts().all(|option| option.get_env().is_none()));
+            return options;
+        }
         for option in command.get_opts() {
             let flag = option.get_long().expect("no option is short alone");
+            // The image of `once` is another than that of `manifests`.
+            if (command.get_name(), flag) == ("once", "image") {
+                assert!(option.get_env().is_none());
+                continue;
+            }
             let variable = match flag {
                 "node-name" => "NODE_NAME".to_owned(),
                 flag => format!("NODE_ANNOTATOR_{}", flag.to_uppercase().replace('-', "_")),

@@ -7,6 +7,7 @@
 pub mod job;
 pub mod linger;
 pub mod network;
+pub mod once;
 pub mod publish;
 pub mod report;
 pub mod run;

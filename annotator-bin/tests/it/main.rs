@@ -12,6 +12,7 @@ mod faults;
 mod host;
 mod manifests;
 mod metadata;
+mod once;
 mod process;
 mod publishing;
 mod report;

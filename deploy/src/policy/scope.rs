@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use node_annotator_core::{Collector, DoneMark, LabelFacts, NamedFacts, Prefix, PrivilegeClass};
+use node_annotator_core::{Collector, DoneMark, LabelFacts, NamedFacts, Prefix, PrivilegeClass, task};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
@@ -57,6 +57,16 @@ struct Told {
     collectors: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<String, ToldFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<ToldTask>,
+}
+
+/// That the one collector stands for a task, which no binary has.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ToldTask {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    per_boot: bool,
 }
 
 /// What an operator has named of a collector.
@@ -66,6 +76,12 @@ struct ToldFacts {
     names: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retired: Vec<String>,
+}
+
+impl ToldFacts {
+    fn named(&self) -> NamedFacts {
+        NamedFacts { names: self.names.clone(), retired: self.retired.clone(), path: None }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -129,16 +145,21 @@ impl Scope {
         let impossible = |part, value: &str| ScopeError::Impossible { part, value: value.to_owned() };
         let class = |word: &String| {
             let class = CLASSES.into_iter().find(|class| class.as_str() == word);
+            // No collector needs what a task may.
+            let class = class.filter(|class| *class != PrivilegeClass::Baseline || told.task.is_some());
             class.ok_or_else(|| impossible("class", word))
         };
         let found = |name: &String| {
+            if let Some(ToldTask { per_boot }) = &told.task {
+                let named = told.facts.get(name).map(ToldFacts::named).unwrap_or_default();
+                return task::task(name, &named, *per_boot).map_err(|_| impossible("task", name));
+            }
             let found = collector(name).ok_or_else(|| ScopeError::UnknownCollector {
                 version: told.version.clone(),
                 collector: name.clone(),
             })?;
-            let Some(ToldFacts { names, retired }) = told.facts.get(name) else { return Ok(found) };
-            let named = NamedFacts { names: names.clone(), retired: retired.clone(), path: None };
-            found.with_named_facts(&named).map_err(|_| impossible("facts of the collector", name))
+            let Some(facts) = told.facts.get(name) else { return Ok(found) };
+            found.with_named_facts(&facts.named()).map_err(|_| impossible("facts of the collector", name))
         };
         let taint = |key: &String| {
             let on_failure = told.startup_taint_on_failure;
@@ -149,10 +170,12 @@ impl Scope {
             None => DoneMark::Saved,
             Some(value) => DoneMark::Generation(value.parse().map_err(|_| impossible("generation", value))?),
         };
+        let installation: Installation =
+            told.namespace.parse().map_err(|_| impossible("namespace", &told.namespace))?;
         let collectors: Vec<_> = told.collectors.iter().map(found).collect::<Result<_, _>>()?;
         let labels = LabelFacts::parse(told.labels.iter().map(String::as_str), &collectors);
         Ok(Self {
-            installation: told.namespace.parse().map_err(|_| impossible("namespace", &told.namespace))?,
+            installation: if told.task.is_some() { installation.of_task() } else { installation },
             classes: told.classes.iter().map(class).collect::<Result<_, _>>()?,
             prefix: told.prefix.parse().map_err(|_| impossible("prefix", &told.prefix))?,
             mark,
@@ -184,6 +207,9 @@ impl Scope {
                 .unwrap_or_default(),
             collectors: self.collectors.iter().map(|collector| collector.name.to_owned()).collect(),
             facts: self.collectors.iter().filter_map(|collector| told_facts(collector)).collect(),
+            task: self.installation.is_of_task().then(|| ToldTask {
+                per_boot: self.collectors.iter().any(|collector| collector.holds_per_boot()),
+            }),
         };
         serde_json::to_string(&told).expect("texts and lists of texts are JSON")
     }
@@ -217,4 +243,5 @@ fn told(policy: &ValidatingAdmissionPolicy) -> Result<Told, ScopeError> {
     serde_json::from_str(text.ok_or(ScopeError::NotTold)?).map_err(ScopeError::Malformed)
 }
 
-const CLASSES: [PrivilegeClass; 2] = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
+const CLASSES: [PrivilegeClass; 3] =
+    [PrivilegeClass::Restricted, PrivilegeClass::Baseline, PrivilegeClass::Privileged];

@@ -7,6 +7,7 @@ mod fakes;
 mod folder;
 mod labels;
 mod manifests;
+mod once;
 mod policy;
 mod shape;
 mod startup_taint;

@@ -11,6 +11,7 @@ mod fleet;
 mod host_files;
 mod machine;
 mod names;
+mod once;
 mod outages;
 mod probes;
 mod run_once;
@@ -36,12 +37,12 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 type Scenario = for<'a> fn(&'a mut World) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// Names a function as `module::function`, which is how it is selected.
+/// Names a function by its path, `module::function`, which is how it is selected.
 macro_rules! scenarios {
-    ($($module:ident::$function:ident),* $(,)?) => {
+    ($($module:ident $(::$further:ident)+),* $(,)?) => {
         &[$((
-            concat!(stringify!($module), "::", stringify!($function)),
-            |world| Box::pin($module::$function(world)),
+            concat!(stringify!($module) $(, "::", stringify!($further))+),
+            |world| Box::pin($module $(::$further)+(world)),
         )),*]
     };
 }
@@ -67,6 +68,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     names::an_empty_root_suffices_to_find_names,
     host_files::a_pod_starts_with_and_without_an_optional_file,
     fleet::three_nodes_run_once_each,
+    once::running::a_task_runs_once_and_nothing_is_left,
 ];
 
 /// What is looked at from outside, before and after all others.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use node_annotator_tests::{Cluster, Options, RealCluster, RealNode, wait};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 use xtask_workspace::static_binary;
+
+use crate::once::{BUSYBOX, IMAGE};
 
 /// The namespace of the generated manifests.
 pub(crate) const NAMESPACE: &str = "node-annotator";
@@ -47,7 +50,13 @@ impl World {
         let real = RealCluster::start(Options::default()).await?;
         let archive = real.cluster().folder().join("image.tar");
         fs::write(&archive, Image::node_annotator(DEFAULT_IMAGE)?.archive(&Program::read(path)?)?)?;
-        let node = real.add_node(NODE, &[archive]).await?;
+        let mut archives = vec![archive];
+        if Path::new(BUSYBOX).exists() {
+            let archive = real.cluster().folder().join("busybox.tar");
+            fs::write(&archive, Image::new(IMAGE)?.archive(&Program::read(BUSYBOX)?)?)?;
+            archives.push(archive);
+        }
+        let node = real.add_node(NODE, &archives).await?;
         Ok(Self { node, real })
     }
 

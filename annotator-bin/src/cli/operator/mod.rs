@@ -12,6 +12,7 @@ mod fleet;
 mod get;
 mod list;
 mod manifests;
+mod once;
 mod report;
 mod rerun;
 mod status;
@@ -31,6 +32,7 @@ pub(crate) enum OperatorCommand {
     Explain(explain::ExplainCommand),
     /// Print the Kubernetes manifests for a choice of collectors
     Manifests(Box<manifests::ManifestsCommand>),
+    Once(Box<once::OnceCommand>),
     /// Show what became of each collector on each node, and why
     Status(Box<status::StatusCommand>),
     /// Wait until collectors are done, and say which are not
@@ -63,6 +65,7 @@ impl OperatorCommand {
             Self::List(command) => command.run(registry),
             Self::Explain(command) => command.run(registry),
             Self::Manifests(command) => command.run(registry, app),
+            Self::Once(command) => command.run(registry, app),
             Self::Status(command) => command.run(registry, app),
             Self::Wait(command) => command.run(registry, app),
             Self::Get(command) => command.run(registry, app),

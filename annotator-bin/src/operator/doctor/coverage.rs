@@ -8,7 +8,10 @@ use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use node_annotator_core::{Collector, DoneMark, Generation, LabelFacts, Prefix, Registry, Selection};
+use node_annotator_core::registry::RegistryError;
+use node_annotator_core::{
+    Collector, DoneMark, Generation, LabelFacts, NamedFacts, Prefix, Registry, Selection, task,
+};
 use node_annotator_deploy::policy::{Keys, Scope};
 
 use super::Settings;
@@ -86,7 +89,9 @@ impl<'a> Writer<'a> {
     fn new(set: &'a DaemonSet) -> Result<Option<Self>, String> {
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let spec = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        let mut containers = spec.into_iter().flat_map(|pod| &pod.containers);
+        // That of a task starts before the containers of its input.
+        let init = spec.iter().flat_map(|pod| pod.init_containers.iter().flatten());
+        let mut containers = spec.iter().flat_map(|pod| &pod.containers).chain(init);
         // The container has the name of the account: that of the product.
         let product = Settings::default().installation.service_account();
         let Some(container) = containers.find(|container| container.name == product) else {
@@ -94,8 +99,12 @@ impl<'a> Writer<'a> {
         };
         let unreadable = |error: &dyn std::error::Error| format!("cannot tell what `{name}` writes: {error}");
         let registry = Registry::from_inventory().map_err(|error| unreadable(&error))?;
-        let list = option(container, "collectors").unwrap_or("default");
-        let selection = Selection::parse(list, &registry).map_err(|error| unreadable(&error))?;
+        let selection = if let Some(name) = option(container, "task") {
+            Selection::of(task(name, container).map_err(|error| unreadable(&error))?)
+        } else {
+            let list = option(container, "collectors").unwrap_or("default");
+            Selection::parse(list, &registry).map_err(|error| unreadable(&error))?
+        };
         let prefix = option(container, "prefix").map(str::parse::<Prefix>).transpose();
         let prefix = prefix.map_err(|error| unreadable(&error))?.unwrap_or_default();
         let collectors: Vec<_> = selection.iter().collect();
@@ -147,6 +156,16 @@ impl<'a> Writer<'a> {
             longer.map(|(key, _)| format!("annotation `{key}`"))
         })
     }
+}
+
+/// What stands for the task that a container publishes.
+fn task(name: &str, container: &Container) -> Result<&'static Collector, RegistryError> {
+    let all = |flag: &str| {
+        let args = container.args.iter().flatten();
+        args.filter_map(|arg| arg.strip_prefix(flag)).map(str::to_owned).collect()
+    };
+    let named = NamedFacts { names: all("--fact="), retired: all("--retired-fact="), path: None };
+    task::task(name, &named, is_set(container, "per-boot"))
 }
 
 /// What a pod sets a failed label to, and the done label with it: a node that has it is left alone.
@@ -213,6 +232,29 @@ mod tests {
 
     fn virt() -> &'static Collector {
         Registry::from_inventory().unwrap().iter().find(|collector| collector.name == "virt").unwrap()
+    }
+
+    #[test]
+    fn what_a_task_writes_is_held_against_its_policy() {
+        let container = |args: &[&str]| json!({ "name": "node-annotator", "args": args });
+        let set = |args: &[&str]| -> DaemonSet {
+            let pod = json!({ "containers": [], "initContainers": [container(args)] });
+            let set = json!({"metadata": {"name": "s"}, "spec": {"selector": {}, "template": {"spec": pod}}});
+            serde_json::from_value(set).unwrap()
+        };
+        let named = NamedFacts { names: vec!["size".to_owned()], ..NamedFacts::default() };
+        let collector = task::task("tune", &named, false).unwrap();
+        let mark = DoneMark::Generation("h1".parse().unwrap());
+        let mut scope = Settings::default().all_collectors(&[]);
+        (scope.collectors, scope.mark) = (vec![collector], mark);
+        let verdict =
+            |args: &[&str]| conclude(&[&set(args)], &scope.keys(), &scope, &Settings::default()).verdict();
+        assert_eq!(
+            verdict(&["once-publish", "--task=tune", "--generation=h1", "--fact=size"]),
+            Verdict::Pass
+        );
+        assert_eq!(verdict(&["once-publish", "--task=tune", "--generation=h2"]), Verdict::Fail);
+        assert_eq!(verdict(&["once-publish", "--task=tune", "--generation=h1", "--fact=x"]), Verdict::Fail);
     }
 
     #[test]

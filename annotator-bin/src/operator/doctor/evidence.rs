@@ -68,10 +68,19 @@ impl Evidence {
                 answer => answer.map_err(Trouble::from),
             };
         let impersonating = if impersonates { client_by(end, bare).await? } else { administrator.clone() };
-        let namespaces = namespaces(&administrator, settings).await;
+        let mut namespaces = namespaces(&administrator, settings).await;
         let policies = Api::<ValidatingAdmissionPolicy>::all(administrator.clone());
         let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
         let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
+        let mut settings = settings.clone();
+        if let Some(scope) = scope.as_ref().filter(|scope| scope.installation.is_of_task()) {
+            // It has one namespace, for whatever its pods need.
+            settings.installation = settings.installation.of_task();
+            let class = scope.classes.first().copied();
+            for namespace in &mut namespaces {
+                namespace.class = class.unwrap_or(namespace.class);
+            }
+        }
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
         let nodes = nodes(&administrator).await;
         Ok(Self {
@@ -82,7 +91,7 @@ impl Evidence {
             cluster_grants: ClusterGrants::read(&administrator).await,
             tried_on: nodes.as_ref().map_err(Clone::clone).and_then(|nodes| Nodes::pick(nodes)),
             nodes,
-            settings: settings.clone(),
+            settings,
             administrator,
             impersonating,
             version,

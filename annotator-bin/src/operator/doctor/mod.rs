@@ -75,7 +75,8 @@ impl Settings {
 
     /// The command that brings everything back to what this version generates.
     fn apply_command(&self) -> String {
-        format!("apply again, with the flags it was installed with: {}", self.manifests_command(None))
+        let input = if self.installation.is_of_task() { "input and " } else { "" };
+        format!("apply again, with the {input}flags it was installed with: {}", self.manifests_command(None))
     }
 
     /// The same, for when the policy is not in force: a right is in force at once, and a policy up to a
@@ -90,6 +91,10 @@ impl Settings {
 
     /// The command that applies what this version generates, with these keys.
     fn manifests_command(&self, scope: Option<&admission::Scope>) -> String {
+        if self.installation.is_of_task() {
+            let name = self.installation.as_str().trim_start_matches("once-");
+            return format!("{} once {name} | kubectl apply -f -", self.app.name);
+        }
         let mut flags = scope.map(flags).unwrap_or_default();
         if self.installation != Installation::default() {
             flags = format!("{flags} --namespace {}", self.installation);

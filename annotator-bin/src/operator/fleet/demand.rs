@@ -61,8 +61,9 @@ pub(crate) struct Demand {
     /// Its collectors, each with when it is due.
     pub(crate) rules: BTreeMap<String, Rule>,
     node_selector: BTreeMap<String, String>,
-    /// What every node must have beside that.
-    common: Vec<NodeSelectorRequirement>,
+    /// What a node must have beside that: all of one of these lists. Those of collectors have one; a task has
+    /// one for each term of its input.
+    alternatives: Vec<Vec<NodeSelectorRequirement>>,
     tolerations: Vec<Toleration>,
     /// Whether its pods publish labels of Node Feature Discovery.
     pub(super) has_nfd: bool,
@@ -82,7 +83,7 @@ impl Demand {
     pub(crate) fn read(set: &DaemonSet, prefix: &Prefix) -> Option<Self> {
         let pod = set.spec.as_ref()?.template.spec.as_ref()?;
         let mut rules = BTreeMap::new();
-        let mut common = None;
+        let mut alternatives: Vec<Vec<NodeSelectorRequirement>> = Vec::new();
         for term in placement::terms(pod) {
             let (ours, others): (Vec<_>, Vec<_>) = term.iter().partition(|requirement| {
                 prefix.is_failed(&requirement.key) || prefix.collector_of_done(&requirement.key).is_some()
@@ -96,14 +97,17 @@ impl Demand {
                 rules.entry(collector).or_insert(Rule { missing: Vec::new(), not_given_up: None });
             rule.missing.push((*missing).clone());
             rule.not_given_up = not_given_up.map(|requirement| (*requirement).clone());
-            common.get_or_insert_with(|| others.into_iter().cloned().collect::<Vec<_>>());
+            let others: Vec<_> = others.into_iter().cloned().collect();
+            if !alternatives.contains(&others) {
+                alternatives.push(others);
+            }
         }
         (!rules.is_empty()).then(|| Self {
             namespace: set.metadata.namespace.clone().unwrap_or_default(),
             name: set.metadata.name.clone().unwrap_or_default(),
             rules,
             node_selector: pod.node_selector.clone().unwrap_or_default(),
-            common: common.unwrap_or_default(),
+            alternatives,
             tolerations: pod.tolerations.clone().unwrap_or_default(),
             has_nfd: pod.containers.iter().flat_map(|container| container.args.iter().flatten()).any(|arg| {
                 arg.strip_prefix("--labels=").is_some_and(|list| list.split(',').any(|word| word == NFD))
@@ -119,8 +123,8 @@ impl Demand {
     /// What keeps its pods away from a node, whatever is to be done there.
     pub(crate) fn obstacle(&self, node: &Node, prefix: &Prefix) -> Option<Obstacle> {
         let opt_out = prefix.opt_out();
-        if node.label(&opt_out).is_some() && self.common.iter().any(|requirement| requirement.key == opt_out)
-        {
+        let is_asked = |it: &Vec<NodeSelectorRequirement>| it.iter().any(|it| it.key == opt_out);
+        if node.label(&opt_out).is_some() && self.alternatives.iter().all(is_asked) {
             return Some(Obstacle::LeftOut(format!("opted out by the label `{opt_out}`")));
         }
         let unlike = |(key, value): &(&String, &String)| node.label(key) != Some(value.as_str());
@@ -128,7 +132,9 @@ impl Demand {
             let why = format!("DaemonSet `{}` selects nodes with the label `{key}={value}`", self.name);
             return Some(Obstacle::LeftOut(why));
         }
-        if let Some(requirement) = self.common.iter().find(|requirement| !holds(requirement, node)) {
+        let unmet = |it: &Vec<NodeSelectorRequirement>| it.iter().find(|it| !holds(it, node)).cloned();
+        let unmet: Option<Vec<_>> = self.alternatives.iter().map(unmet).collect();
+        if let Some(requirement) = unmet.as_ref().and_then(|unmet| unmet.first()) {
             let key = &requirement.key;
             let why = match node.label(key) {
                 Some(value) => format!("left out by the label `{key}={value}`"),
@@ -235,6 +241,26 @@ mod tests {
         let generation = generated(|settings| settings.mark = DoneMark::Generation("7".parse().unwrap()));
         let other = node(&json!({ "k8s.haim.dev/kernel": "saved" }), &json!([]));
         assert_eq!(generation.rules["kernel"].mark(&other), Mark::Due);
+    }
+
+    #[test]
+    fn one_term_of_a_task_is_enough() {
+        let term = |zone: &str| {
+            json!({"matchExpressions": [
+                {"key": "k8s.haim.dev/tune", "operator": "NotIn", "values": ["h1"]},
+                {"key": "zone", "operator": "In", "values": [zone]},
+            ]})
+        };
+        let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [term("a"), term("b")],
+        }}});
+        let set = json!({"metadata": {"name": "s"}, "spec": {
+            "selector": {}, "template": {"spec": {"containers": [], "affinity": affinity}},
+        }});
+        let prefix = Prefix::default();
+        let demand = Demand::read(&serde_json::from_value(set).unwrap(), &prefix).unwrap();
+        let is_wanted = |zone| demand.obstacle(&node(&json!({"zone": zone}), &json!([])), &prefix).is_none();
+        assert_eq!(["a", "b", "c"].map(is_wanted), [true, true, false]);
     }
 
     #[test]

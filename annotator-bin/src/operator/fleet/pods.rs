@@ -46,6 +46,7 @@ struct Spec {
 struct Status {
     conditions: Option<Vec<Condition>>,
     container_statuses: Option<Vec<Container>>,
+    init_container_statuses: Option<Vec<Container>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -113,7 +114,8 @@ impl Pod {
 
     /// Why it does not get done; nothing while it may still.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let mut containers = self.status.container_statuses.iter().flatten();
+        let Status { container_statuses, init_container_statuses, .. } = &self.status;
+        let mut containers = container_statuses.iter().chain(init_container_statuses).flatten();
         containers.find_map(Container::trouble).or_else(|| {
             let mut conditions = self.status.conditions.iter().flatten();
             let unscheduled =

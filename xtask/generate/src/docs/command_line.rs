@@ -19,7 +19,7 @@ fn section(command: &mut Command, name: &str, text: &mut String) {
     let help = command.clone().bin_name(name).term_width(100).render_long_help().to_string();
     let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     write!(text, "\n## {name}\n\n```text\n{}\n```\n", help.trim_end()).expect("a string takes it");
-    for subcommand in command.get_subcommands_mut() {
+    for subcommand in command.get_subcommands_mut().filter(|it| !it.is_hide_set()) {
         let name = format!("{name} {}", subcommand.get_name());
         section(subcommand, &name, text);
     }

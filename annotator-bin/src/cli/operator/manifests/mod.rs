@@ -24,6 +24,7 @@ use crate::output::print;
 use crate::trouble::Trouble;
 
 use nodes::NodeOptions;
+pub(super) use nodes::OnFailureName;
 use pods::PodOptions;
 
 const OBJECTS: &str = "Objects";
@@ -175,7 +176,7 @@ Examples:
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ManifestFormat {
+pub(super) enum ManifestFormat {
     /// Documents to read and to apply
     Yaml,
     /// One List
@@ -203,7 +204,7 @@ impl ValueEnum for LayoutName {
 
 /// The generator's pull policy, spelled as Kubernetes spells it.
 #[derive(Debug, Clone, Copy)]
-struct PullPolicy(ImagePullPolicy);
+pub(super) struct PullPolicy(pub(super) ImagePullPolicy);
 
 impl ValueEnum for PullPolicy {
     fn value_variants<'a>() -> &'a [Self] {
@@ -301,14 +302,14 @@ fn without_image(app: &App) -> Usage {
 }
 
 /// The command that was given, for the first line of the output.
-fn command_line(app: &App) -> String {
+pub(super) fn command_line(app: &App) -> String {
     const LONGEST: usize = 400;
     let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     clean(&format!("{} {arguments}", own_name(app)), LONGEST)
 }
 
 /// Two values for one name: the operator meant one of them, and nobody knows which.
-fn map(flag: &str, assignments: &[(String, String)]) -> Result<BTreeMap<String, String>, Usage> {
+pub(super) fn map(flag: &str, assignments: &[(String, String)]) -> Result<BTreeMap<String, String>, Usage> {
     let mut map = BTreeMap::new();
     for (name, value) in assignments {
         let earlier = map.insert(name.clone(), value.clone());
@@ -320,7 +321,7 @@ fn map(flag: &str, assignments: &[(String, String)]) -> Result<BTreeMap<String, 
     Ok(map)
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("an `=` is missing")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -111,7 +111,7 @@ impl NodeOptions {
 
 /// The generator's choice, by its word.
 #[derive(Debug, Clone, Copy)]
-struct OnFailureName(OnFailure);
+pub(in crate::cli::operator) struct OnFailureName(pub(in crate::cli::operator) OnFailure);
 
 impl ValueEnum for OnFailureName {
     fn value_variants<'a>() -> &'a [Self] {

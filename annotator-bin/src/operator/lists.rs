@@ -1,7 +1,10 @@
 //! Lists of objects, read page by page.
 
+use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::AsyncReadExt as _;
 use http::Request as HttpRequest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
@@ -73,11 +76,12 @@ impl Reader {
         request: Result<HttpRequest<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, ClusterError> {
         let request = request.map_err(|error| ClusterError::from(&kube::Error::BuildRequest(error)))?;
-        let answer = self.client.request(request);
+        let answer = read(&self.client, request);
         let answer = match self.timeout {
             None => answer.await,
             Some(time) => timeout(time, answer).await.map_err(|_| ClusterError::silent_for(time))?,
         };
+        let answer = answer.and_then(|bytes| serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError));
         answer.map_err(|error| ClusterError::from(&error))
     }
 
@@ -139,6 +143,19 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
     Reader::new(client.clone(), None).list(namespace).await
+}
+
+/// Reads an answer into one buffer: the client's own way has a page of whole Nodes in memory three times.
+async fn read(client: &Client, request: HttpRequest<Vec<u8>>) -> Result<Vec<u8>, kube::Error> {
+    let mut answer = pin!(client.request_stream(request).await?);
+    let mut bytes = Vec::new();
+    answer.read_to_end(&mut bytes).await.map_err(cause)?;
+    Ok(bytes)
+}
+
+/// What the client has wrapped for the sake of the stream.
+fn cause(error: io::Error) -> kube::Error {
+    error.downcast().unwrap_or_else(|other| kube::Error::Service(other.into()))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //!
 //! Two small shells read a pipe whose other end this process holds. The pipe ends in whatever way this
 //! process does. The first shell leads the process group in which everything else runs, and kills that group;
-//! the second stands outside of it, waits until the group is gone, and removes the folder. Both groups are
-//! none that a terminal sends Ctrl-C to.
+//! the second stands outside of it, waits until the group is gone, kills what has left the group and has the
+//! folder in its environment, such as the command of a task, and removes the folder. Both groups are none that
+//! a terminal sends Ctrl-C to.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
@@ -23,6 +24,11 @@ const REMOVER: &str = r#"
 while read -r _; do :; done
 i=0
 while kill -s 0 -- "-$1" 2>/dev/null && [ "$i" -lt 100 ]; do sleep 0.05; i=$((i + 1)); done
+for environment in /proc/[0-9]*/environ; do
+    grep -qsF -- "$2" "$environment" || continue
+    process=${environment#/proc/}
+    kill -s KILL "${process%/environ}" 2>/dev/null
+done
 [ -n "$3" ] || rm -rf -- "$2" || { sleep 1; rm -rf -- "$2"; }
 "#;
 
@@ -102,10 +108,14 @@ mod tests {
         std::fs::write(guardian.folder().join("file"), "text").unwrap();
         let mut child = guardian.command("sleep").arg("1000").spawn().unwrap();
         let folder = guardian.folder().to_owned();
+        let mut leaver = Command::new("sleep");
+        leaver.arg("1000").env("FACTS", folder.join("facts")).process_group(0);
+        let mut leaver = leaver.spawn().unwrap();
         // As the container runtime does: without a reaper the group would outlive its killing.
         let reaper = std::thread::spawn(move || child.wait());
         drop(guardian);
         assert!(!folder.exists());
         assert_eq!(reaper.join().unwrap().unwrap().code(), None);
+        assert_eq!(leaver.wait().unwrap().code(), None);
     }
 }

@@ -218,7 +218,9 @@ async fn a_policy_of_another_prefix_or_namespace_is_seen() -> Result<()> {
     let mut elsewhere = policy::policy(&scope, policy::rules(&scope));
     elsewhere.metadata.name = name;
     cluster.apply(&elsewhere).await?;
-    let seen = wait_for(&cluster, &[vec![("policy", "FAIL")], all_denials("FAIL")].concat()).await?;
+    // The queue is for the namespaces that the policy is for.
+    let others = vec![("policy", "FAIL"), ("flow-schema", "WARN")];
+    let seen = wait_for(&cluster, &[others, all_denials("FAIL")].concat()).await?;
     assert!(seen.check("policy").finding.starts_with("changed match condition"), "{seen}");
     restore(&cluster, &settings, POLICY).await?;
     wait_for(&cluster, &[]).await?;

@@ -69,6 +69,12 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     host_files::a_pod_starts_with_and_without_an_optional_file,
     fleet::three_nodes_run_once_each,
     once::running::a_task_runs_once_and_nothing_is_left,
+    once::running::a_task_that_fails_says_why_and_ends,
+    once::running::two_tasks_a_check_and_a_privileged_one,
+    once::running::the_copied_pattern_is_taken_over,
+    once::interrupted::what_is_killed_is_a_failure_and_is_tried_again,
+    once::interrupted::a_node_that_reboots_in_the_middle_goes_on,
+    once::hostile::no_container_finds_our_token,
 ];
 
 /// What is looked at from outside, before and after all others.

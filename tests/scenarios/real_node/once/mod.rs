@@ -1,5 +1,7 @@
 //! Tasks on a real node: containers of another image, started by a real kubelet.
 
+pub(crate) mod hostile;
+pub(crate) mod interrupted;
 pub(crate) mod running;
 
 use std::path::Path;
@@ -68,6 +70,11 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
+    /// A task of one container that `restricted` admits.
+    async fn apply_script(&self, options: &[&str], script: &str) -> Result<()> {
+        self.apply(options, &pod(json!([restricted("main", script)]))).await
+    }
+
     async fn wait_for_label(&self, end: &str) -> Result<Node> {
         let label = key(&format!("{}{end}", self.name));
         let check = |node: &Node| {
@@ -80,12 +87,34 @@ impl<'a> Task<'a> {
         self.world.cluster().wait_for_node(NODE, &format!("the label `{label}`"), check).await
     }
 
+    async fn wait_for_error(&self, words: &str) -> Result<String> {
+        let annotation = key(&format!("{}.error", self.name));
+        let check = |node: &Node| match node.annotations().get(&annotation) {
+            Some(error) if error.contains(words) => Ok(error.clone()),
+            other => Err(format!("{other:?}")),
+        };
+        self.world.cluster().wait_for_node(NODE, &format!("an error with `{words}`"), check).await
+    }
+
     fn fact(&self, node: &Node) -> Option<String> {
         node.annotations().get(&key(self.name)).cloned()
     }
 
     async fn pods(&self) -> Result<Vec<Pod>> {
         self.world.cluster().pods(&format!("once-{}", self.name)).await
+    }
+
+    /// Waits until the main container runs.
+    async fn wait_until_running(&self) -> Result<Pod> {
+        wait::until("the main container to run", async || {
+            let pod = self.pods().await?.into_iter().next().context("no pod")?;
+            let status = pod.status.clone().unwrap_or_default();
+            let containers = status.container_statuses.unwrap_or_default();
+            let runs = containers.iter().any(|it| it.state.as_ref().is_some_and(|it| it.running.is_some()));
+            ensure!(runs, "{}", json!(containers));
+            Ok(pod)
+        })
+        .await
     }
 
     /// Waits until no pod is left; how long that took.

@@ -1,11 +1,11 @@
 //! What becomes of a task.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::{Task, is_available, pod, restricted};
+use super::{Task, container, is_available, pod, restricted};
 use crate::world::{NODE, World, key};
 
 /// Success, with what stands on the Node and what is left.
@@ -43,4 +43,80 @@ pub(crate) async fn a_task_runs_once_and_nothing_is_left(world: &mut World) -> R
     assert!(!world.own_node().await?.annotations().contains_key(&key("tune.user")));
     task.wait_until_gone().await?;
     task.delete().await
+}
+
+/// A failing, a hanging and a missing one; each is told before it is given up.
+pub(crate) async fn a_task_that_fails_says_why_and_ends(world: &mut World) -> Result<()> {
+    if !is_available() {
+        return Ok(());
+    }
+    let failing = Task::new(world, "failing");
+    failing.apply_script(&["--tries=2"], "echo no space left >&2; exit 7").await?;
+    let hanging = Task::new(world, "hanging");
+    hanging.apply_script(&["--tries=1", "--timeout=3s"], "trap '' TERM; sleep 1000").await?;
+    let missing = Task::new(world, "missing");
+    let mut absent = restricted("main", "true");
+    absent["image"] = json!("localhost/no-such-image:1");
+    missing.apply(&["--tries=2", "--timeout=10s"], &pod(json!([absent]))).await?;
+    for (task, words) in [
+        (&failing, "`main`: exit code 7: no space left"),
+        (&hanging, "`main`: timed out after 3s"),
+        (&missing, "`main` has not started after 10s"),
+    ] {
+        let error = task.wait_for_error(words).await?;
+        println!("  {error}");
+        let node = task.wait_for_label(".failed").await?;
+        assert!(!node.labels().contains_key(&key(task.name)));
+        let took = task.wait_until_gone().await?;
+        println!("  {}: gone {took:.2?} after its failed label", task.name);
+        task.delete().await?;
+    }
+    Ok(())
+}
+
+/// A check that finds nothing to do, and two tasks of which one is privileged.
+pub(crate) async fn two_tasks_a_check_and_a_privileged_one(world: &mut World) -> Result<()> {
+    if !is_available() {
+        return Ok(());
+    }
+    let already = Task::new(world, "already");
+    let check = r#"["/busybox", "sh", "-c", "echo there > $NODE_ANNOTATOR_FACTS/value"]"#;
+    already.apply_script(&["--check", check], "exit 1").await?;
+    let wide = Task::new(world, "wide");
+    let mut privileged =
+        container("main", "ls /dev/kmsg > $NODE_ANNOTATOR_FACTS/value; id -u >> $NODE_ANNOTATOR_FACTS/value");
+    privileged["securityContext"] = json!({"privileged": true, "runAsUser": 0});
+    wide.apply(&[], &pod(json!([privileged]))).await?;
+    for (task, value) in [(&already, "there"), (&wide, "/dev/kmsg 0")] {
+        let node = task.wait_for_label("").await?;
+        assert_eq!(task.fact(&node).as_deref(), Some(value));
+        task.wait_until_gone().await?;
+    }
+    let namespaces = Api::<Namespace>::all(world.cluster().client());
+    for (name, level) in [("once-already", "restricted"), ("once-wide", "privileged")] {
+        let namespace = namespaces.get(name).await?;
+        assert_eq!(namespace.labels()["pod-security.kubernetes.io/enforce"], level, "{name}");
+    }
+    already.delete().await?;
+    wide.delete().await
+}
+
+/// What people copy, taken over as it is: an init container that does the work, and a pause container.
+pub(crate) async fn the_copied_pattern_is_taken_over(world: &mut World) -> Result<()> {
+    if !is_available() {
+        return Ok(());
+    }
+    let task = Task::new(world, "copied");
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "x"}, "spec": {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+            "initContainers": [restricted("work", "echo worked > $NODE_ANNOTATOR_FACTS/value")],
+            "containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10"}],
+        }},
+    }});
+    task.apply(&[], &set).await?;
+    let node = task.wait_for_label("").await?;
+    assert_eq!(task.fact(&node).as_deref(), Some("worked"));
+    task.wait_until_gone().await?;
+    task.delete().await.context("cannot delete it")
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use node_annotator_core::key::RESERVED_COLLECTORS;
 use node_annotator_core::{
     CollectError, Collector, DoneMark, Entry, Facts, HostPath, Need, Outcome, Plan, Prefix, Report, Selection,
 };
@@ -190,11 +191,11 @@ fn collectors() -> impl Strategy<Value = Vec<&'static Collector>> {
     btree_map("[a-z]([a-z0-9]{0,8}-)?[a-z0-9]{1,8}", (select(needs), REVISIONS), 1..6).prop_filter_map(
         "reserved",
         |collectors| {
-            let reserved = ["all", "default", "opt-out", "combined"];
+            let is_reserved = |name: &str| name == "combined" || RESERVED_COLLECTORS.contains(&name);
             let new = |(name, (needs, revision)): (String, _)| {
                 leaked(named(name.leak()).needs(needs).revision(revision))
             };
-            let fine = !collectors.keys().any(|name| reserved.contains(&name.as_str()));
+            let fine = !collectors.keys().any(|name| is_reserved(name));
             fine.then(|| collectors.into_iter().map(new).collect())
         },
     )

@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
-use super::rules::{OWNERSHIP, SPEC_IS_KEPT, UPDATE, claim, map, removed, set};
+use super::rules::{OWNERSHIP, SPEC_IS_KEPT, UPDATE, change, claim};
 use super::{Rule, Scope, bound, generated};
 use crate::Installation;
 use crate::labels;
@@ -92,17 +92,9 @@ fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
             "variables.{these}.filter(m, !variables.{those}.exists(other, other.manager == m.manager && other == m))"
         )
     };
-    vec![
-        ("pod", claim("pod-name")),
-        ("labels", format!("[\n{}\n]", labels.join(",\n"))),
-        ("oldLabels", map("oldObject", "labels")),
-        ("newLabels", map("object", "labels")),
-        ("setLabels", set("newLabels", "oldLabels")),
-        ("removedLabels", removed("oldLabels", "newLabels")),
-        ("oldAnnotations", map("oldObject", "annotations")),
-        ("newAnnotations", map("object", "annotations")),
-        ("setAnnotations", set("newAnnotations", "oldAnnotations")),
-        ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
+    let mut variables = vec![("pod", claim("pod-name")), ("labels", format!("[\n{}\n]", labels.join(",\n")))];
+    variables.extend(change());
+    variables.extend([
         ("oldManagers", list("oldObject")),
         ("newManagers", list("object")),
         (
@@ -123,5 +115,6 @@ fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
                 without("oldManagers", "newManagers"),
             ),
         ),
-    ]
+    ]);
+    variables
 }

@@ -182,15 +182,8 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
         ("nodeUid", claim("node-uid")),
         ("labels", literal(labels.iter().map(|(key, value)| (key, format!("'{value}'"))))),
         ("annotations", literal(bounds)),
-        ("oldLabels", map("oldObject", "labels")),
-        new_labels(),
-        ("setLabels", set("newLabels", "oldLabels")),
-        ("removedLabels", removed("oldLabels", "newLabels")),
-        ("oldAnnotations", map("oldObject", "annotations")),
-        ("newAnnotations", map("object", "annotations")),
-        ("setAnnotations", set("newAnnotations", "oldAnnotations")),
-        ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
     ];
+    variables.extend(change());
     variables.extend(labels::variables(&fact_labels));
     if let Some(taint) = &scope.startup_taint {
         variables.extend(startup_taint::variables(scope, taint));
@@ -200,18 +193,32 @@ pub(super) fn variables(scope: &Scope) -> Vec<(&'static str, String)> {
     variables
 }
 
+/// The labels and annotations of a Node before and after a write, and what it sets and removes.
+pub(super) fn change() -> [(&'static str, String); 8] {
+    [
+        ("oldLabels", map("oldObject", "labels")),
+        new_labels(),
+        ("setLabels", set("newLabels", "oldLabels")),
+        ("removedLabels", removed("oldLabels", "newLabels")),
+        ("oldAnnotations", map("oldObject", "annotations")),
+        ("newAnnotations", map("object", "annotations")),
+        ("setAnnotations", set("newAnnotations", "oldAnnotations")),
+        ("removedAnnotations", removed("oldAnnotations", "newAnnotations")),
+    ]
+}
+
 /// The labels that the Node has after the write.
 pub(super) fn new_labels() -> (&'static str, String) {
     ("newLabels", map("object", "labels"))
 }
 
 /// What a write has put into a map, or changed there.
-pub(super) fn set(new: &str, old: &str) -> String {
+fn set(new: &str, old: &str) -> String {
     format!("variables.{new}.filter(k, !(k in variables.{old}) || variables.{old}[k] != variables.{new}[k])")
 }
 
 /// What a write has taken out of a map.
-pub(super) fn removed(old: &str, new: &str) -> String {
+fn removed(old: &str, new: &str) -> String {
     format!("variables.{old}.filter(k, !(k in variables.{new}))")
 }
 

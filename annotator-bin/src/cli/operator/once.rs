@@ -10,15 +10,16 @@ use clap::builder::BoolishValueParser;
 use node_annotator_core::{NamedFacts, Registry, Selection};
 use node_annotator_deploy::once::{Input, Options, Task};
 use node_annotator_deploy::startup_taint::StartupTaintKey;
-use node_annotator_deploy::{Installation, Manifests, Queue, Settings, StartupTaint, Tolerations};
+use node_annotator_deploy::{Installation, Manifests, Settings, StartupTaint, Tolerations};
 use serde_json::Value;
 
-use super::manifests::{ManifestFormat, OnFailureName, PullPolicy, assignment, command_line, map};
+use super::manifests::{
+    OnFailureName, OutputOptions, PullPolicy, QueueOptions, assignment, command_line, map,
+};
 use crate::app::App;
-use crate::cli::options::{GenerationOptions, KEYS, KeyOptions, OUTPUT, StampOptions, duration};
+use crate::cli::options::{GenerationOptions, KEYS, KeyOptions, StampOptions, duration};
 use crate::cli::{Usage, own_name};
 use crate::exit::{self, Exit};
-use crate::output::print;
 use crate::trouble::Trouble;
 
 const TASK: &str = "Task";
@@ -203,29 +204,15 @@ pub(crate) struct OnceCommand {
     )]
     image_pull_policy: PullPolicy,
 
-    /// Leave out the queue at the API server: our requests wait among those of all service accounts
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_NO_FLOW_SCHEMA",
-        value_parser = BoolishValueParser::new(),
-        help_heading = OBJECTS
-    )]
-    no_flow_schema: bool,
+    #[command(flatten)]
+    queue: QueueOptions,
 
     /// Leave the user of our containers to the namespace's range, as OpenShift wants it
     #[arg(long, env = "NODE_ANNOTATOR_OPENSHIFT", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
     openshift: bool,
 
-    /// What to print
-    #[arg(
-        short,
-        long,
-        env = "NODE_ANNOTATOR_OUTPUT",
-        value_name = "FORMAT",
-        default_value = "yaml",
-        help_heading = OUTPUT
-    )]
-    output: ManifestFormat,
+    #[command(flatten)]
+    output: OutputOptions,
 
     /// The command, behind `--`
     #[arg(last = true, value_name = "COMMAND", requires = "image")]
@@ -256,15 +243,7 @@ impl OnceCommand {
         for note in notes_on(&settings) {
             eprintln!("note: {note}");
         }
-        for warning in manifests.warnings() {
-            eprintln!("warning: {warning}");
-        }
-        let text = match self.output {
-            ManifestFormat::Yaml => manifests.yaml(),
-            ManifestFormat::Json => manifests.json(),
-        };
-        print(&text.map_err(usage)?)?;
-        Ok(Exit::Done)
+        self.output.print(&manifests)
     }
 
     fn input(&self) -> anyhow::Result<Input> {
@@ -328,7 +307,7 @@ impl OnceCommand {
             image_pull_policy: self.image_pull_policy.0,
             node_selector: map("--node-selector", &self.node_selector)?,
             tolerations: self.tolerations.clone().unwrap_or(Tolerations::Some(Vec::new())),
-            queue: if self.no_flow_schema { Queue::Shared } else { Queue::Own },
+            queue: self.queue.queue(),
             version: app.version.to_owned(),
             command: command_line(app),
             ..Settings::new(selection)

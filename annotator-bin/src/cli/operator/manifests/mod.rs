@@ -106,14 +106,8 @@ pub(crate) struct ManifestsCommand {
     #[arg(long, env = "NODE_ANNOTATOR_NO_POLICY", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
     no_policy: bool,
 
-    /// Leave out the queue at the API server: our requests wait among those of all service accounts
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_NO_FLOW_SCHEMA",
-        value_parser = BoolishValueParser::new(),
-        help_heading = OBJECTS
-    )]
-    no_flow_schema: bool,
+    #[command(flatten)]
+    queue: QueueOptions,
 
     /// Run again by itself, at these times, what is stale: a CronJob with a namespace and an account of its own
     ///
@@ -154,6 +148,41 @@ pub(crate) struct ManifestsCommand {
     )]
     give_up_after: GiveUpAfter,
 
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+fn notes() -> String {
+    let examples = "\
+Examples:
+  node-annotator manifests | kubectl apply -f -
+  node-annotator manifests --collectors kernel --image registry.example.com/node-annotator:1.0
+  node-annotator manifests --generation 2 | kubectl apply -f -     every node runs again";
+    format!("{examples}\n\n{}", exit::help("manifests"))
+}
+
+/// Whether the requests of what is printed have a queue of their own.
+#[derive(Debug, Args)]
+pub(super) struct QueueOptions {
+    /// Leave out the queue at the API server: our requests wait among those of all service accounts
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_NO_FLOW_SCHEMA",
+        value_parser = BoolishValueParser::new(),
+        help_heading = OBJECTS
+    )]
+    no_flow_schema: bool,
+}
+
+impl QueueOptions {
+    pub(super) fn queue(&self) -> Queue {
+        if self.no_flow_schema { Queue::Shared } else { Queue::Own }
+    }
+}
+
+/// How manifests are printed.
+#[derive(Debug, Args)]
+pub(super) struct OutputOptions {
     /// What to print
     #[arg(
         short,
@@ -166,17 +195,23 @@ pub(crate) struct ManifestsCommand {
     output: ManifestFormat,
 }
 
-fn notes() -> String {
-    let examples = "\
-Examples:
-  node-annotator manifests | kubectl apply -f -
-  node-annotator manifests --collectors kernel --image registry.example.com/node-annotator:1.0
-  node-annotator manifests --generation 2 | kubectl apply -f -     every node runs again";
-    format!("{examples}\n\n{}", exit::help("manifests"))
+impl OutputOptions {
+    /// Prints them, and what the operator should know of them before.
+    pub(super) fn print(&self, manifests: &Manifests) -> anyhow::Result<Exit> {
+        for warning in manifests.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        let text = match self.output {
+            ManifestFormat::Yaml => manifests.yaml(),
+            ManifestFormat::Json => manifests.json(),
+        };
+        print(&text.map_err(|error| Usage(Trouble::plain(error)))?)?;
+        Ok(Exit::Done)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum ManifestFormat {
+enum ManifestFormat {
     /// Documents to read and to apply
     Yaml,
     /// One List
@@ -219,16 +254,7 @@ impl ValueEnum for PullPolicy {
 impl ManifestsCommand {
     pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
         let usage = |error| Usage(Trouble::plain(error));
-        let manifests = Manifests::new(&self.settings(registry, app)?).map_err(usage)?;
-        for warning in manifests.warnings() {
-            eprintln!("warning: {warning}");
-        }
-        let text = match self.output {
-            ManifestFormat::Yaml => manifests.yaml(),
-            ManifestFormat::Json => manifests.json(),
-        };
-        print(&text.map_err(usage)?)?;
-        Ok(Exit::Done)
+        self.output.print(&Manifests::new(&self.settings(registry, app)?).map_err(usage)?)
     }
 
     fn settings(&self, registry: &Registry, app: &App) -> Result<Settings, Usage> {
@@ -247,7 +273,7 @@ impl ManifestsCommand {
             layout,
             combined,
             no_policy,
-            no_flow_schema,
+            queue,
             expire,
             nodes,
             pods,
@@ -278,7 +304,7 @@ impl ManifestsCommand {
             trust_sandbox: *trust_sandbox,
             give_up_after: *give_up_after,
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
-            queue: if *no_flow_schema { Queue::Shared } else { Queue::Own },
+            queue: queue.queue(),
             expire: expire.clone(),
             version: app.version.to_owned(),
             command: command_line(app),

@@ -176,8 +176,16 @@ async fn a_lingering_pod_is_waited_for(
 
     let arguments =
         ["rerun", "--collectors", "kernel", "--nodes", "slow-1,worker-1", "--wait", "--timeout", "30s"];
+    let before = cluster.annotator_requests().await?.len();
     let again = command(cluster, &arguments)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    wait::until("it to look at the pods again and again", async || {
+        let requests = cluster.annotator_requests().await?.split_off(before);
+        let of_pods = |it: &&Request| it.verb == "list" && it.object.resource == "pods";
+        let looks = requests.iter().filter(of_pods).count();
+        ensure!(looks >= 4, "{looks}");
+        Ok(())
+    })
+    .await?;
     let node = cluster.node("slow-1").await?;
     assert!(
         labels(&node).contains_key(&key("kernel")),

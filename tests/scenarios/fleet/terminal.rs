@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use node_annotator_tests::wait;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -15,7 +17,8 @@ use tokio::task::JoinHandle;
 /// A program on a terminal of its own.
 pub(super) struct OnTerminal {
     pub(super) child: Child,
-    reading: JoinHandle<String>,
+    written: Arc<Mutex<Vec<u8>>>,
+    reading: JoinHandle<()>,
 }
 
 impl OnTerminal {
@@ -34,22 +37,40 @@ impl OnTerminal {
         let child = command.spawn()?;
         // The command keeps its ends until it is dropped: the terminal would never be at its end.
         drop(command);
-        let reading = tokio::task::spawn_blocking(move || {
-            let (mut master, mut text) = (File::from(master), Vec::new());
-            let mut buffer = [0; 4096];
-            // A terminal that nobody has open any more answers with an error.
-            while let Ok(length @ 1..) = master.read(&mut buffer) {
-                text.extend_from_slice(&buffer[..length]);
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let reading = tokio::task::spawn_blocking({
+            let written = Arc::clone(&written);
+            move || {
+                let (mut master, mut buffer) = (File::from(master), [0; 4096]);
+                // A terminal that nobody has open any more answers with an error.
+                while let Ok(length @ 1..) = master.read(&mut buffer) {
+                    let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                    written.extend_from_slice(&buffer[..length]);
+                }
             }
-            String::from_utf8_lossy(&text).into_owned()
         });
-        Ok(Self { child, reading })
+        Ok(Self { child, written, reading })
+    }
+
+    /// Waits until it has shown a text.
+    pub(super) async fn wait_for(&self, text: &str) -> Result<()> {
+        wait::until(&format!("`{text}` on the terminal"), async || {
+            let written = self.written();
+            ensure!(written.contains(text), "{:#?}", shown(&written));
+            Ok(())
+        })
+        .await
+    }
+
+    fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
     /// Waits for its end; returns its exit code and all that it has written.
     pub(super) async fn ended(mut self) -> Result<(Option<i32>, String)> {
         let code = self.child.wait().await?.code();
-        Ok((code, self.reading.await?))
+        (&mut self.reading).await?;
+        Ok((code, self.written()))
     }
 }
 

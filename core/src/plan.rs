@@ -14,10 +14,9 @@ pub type Changes = BTreeMap<String, Option<String>>;
 ///
 /// A collector that is done sets the facts it yielded (an empty one is none: a task need not have any), and
 /// with them the boot and the day that they are of, deletes what it may have written earlier and did not
-/// yield, deletes its error (or tells in its place what is unknown to it), and sets its done label, all in the
-/// same patch. A collector that failed sets its error
-/// and touches nothing else; one that is given up gets its failed label beside it, which the next success
-/// takes away.
+/// yield, deletes its error (or tells in its place what is unknown to it), and sets its done label, all in
+/// the same patch. A collector that failed sets its error and touches nothing else; one that is given up gets
+/// its failed label beside it, which the next success takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     annotations: Changes,
@@ -52,8 +51,8 @@ impl Plan {
         plan
     }
 
-    /// The same with the labels of facts: set where the collector is done and has the fact, deleted where it is
-    /// done and has not.
+    /// The same with the labels of facts: set where the collector is done and has the fact, deleted where it
+    /// is done and has not.
     #[must_use]
     pub fn labelling(mut self, report: &Report, labels: &LabelFacts, prefix: &Prefix) -> Self {
         let values = labels.of(report, prefix).into_iter();

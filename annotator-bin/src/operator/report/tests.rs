@@ -1,3 +1,5 @@
+//! The page of a fleet: what it says, how it is made, and what it lets through.
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use insta::assert_snapshot;

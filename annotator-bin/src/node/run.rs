@@ -1,22 +1,20 @@
 //! One run: collect, plan, publish; and the same again for what failed.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kube::{Client, Config};
+use kube::Config;
 use node_annotator_core::{
     Context, DoneMark, GiveUpAfter, LabelFacts, Plan, Prefix, Report, Runner, Selection,
 };
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::publish::{Patience, PublishError, Published, publish};
+use super::publish::{Patience, Published, Writer};
 use super::tries::{News, Next, Tries};
-use crate::cluster::{self, ClusterError};
+use crate::cluster::ClusterError;
 use crate::exit::Exit;
 use crate::process::stop::Stop;
 use crate::trouble::Trouble;
@@ -124,7 +122,8 @@ pub struct Run<'a> {
     settings: &'a Settings,
     cx: Arc<Context>,
     stop: &'a Stop,
-    cluster: Cluster,
+    /// There is none in a dry run.
+    writer: Option<Writer<'a>>,
     runner: Runner,
     tries: Tries,
     /// The latest outcome of each collector.
@@ -133,33 +132,23 @@ pub struct Run<'a> {
     unwritten: Option<News>,
 }
 
-/// The way to the API server, which is opened once for all tries.
-enum Cluster {
-    /// Dropping the set ends the task in it. It is empty in a dry run.
-    Connecting(JoinSet<Result<Client, ClusterError>>),
-    Connected(Client),
-}
-
 impl<'a> Run<'a> {
     /// Starts to connect. `configuration` finds the cluster; it is not awaited in a dry run.
-    ///
-    /// A connection is no request: the API server hears nothing but the handshake before there is something
-    /// to write.
     pub fn start(
         settings: &'a Settings,
         cx: Arc<Context>,
         configuration: impl Future<Output = Result<Config, ClusterError>> + Send + 'static,
         stop: &'a Stop,
     ) -> Self {
-        let mut connecting = JoinSet::new();
-        if settings.target != Target::DryRun {
-            connecting.spawn(connect(configuration));
-        }
+        let writer = match &settings.target {
+            Target::Node(node) => Some(Writer::start(node, settings.patience, configuration, stop)),
+            Target::DryRun => None,
+        };
         Self {
             settings,
             cx,
             stop,
-            cluster: Cluster::Connecting(connecting),
+            writer,
             runner: Runner::new(settings.deadline.saturating_sub(settings.publish_budget)),
             tries: Tries::new(settings.give_up_after),
             report: None,
@@ -237,60 +226,12 @@ impl<'a> Run<'a> {
     }
 
     async fn write(&mut self, plan: &Plan, deadline: Instant) -> Written {
-        let Settings { target, patience, .. } = self.settings;
-        let Target::Node(node) = target else { return Written::DryRun };
-        let client = tokio::select! {
-            biased;
-            () = self.stop.requested() => return Written::Failed { trouble: stopped(), passes: false },
-            client = timeout_at(deadline, self.cluster.client()) => {
-                client.unwrap_or(Err(PublishError::Unprepared))
-            }
-        };
-        let stored = match client {
-            Ok(client) => publish(client, node, plan, deadline, *patience, self.stop).await,
-            Err(error) => Err(error),
-        };
-        match stored {
+        let Some(writer) = &mut self.writer else { return Written::DryRun };
+        match writer.write(plan, deadline).await {
             Ok(published) => Written::Stored(published),
-            Err(error) => Written::Failed { trouble: error.trouble(node), passes: error.passes() },
+            Err(error) => Written::Failed { trouble: error.trouble(writer.node()), passes: error.passes() },
         }
     }
-}
-
-/// The client itself has nothing to show.
-impl fmt::Debug for Cluster {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connecting(_) => "Connecting",
-            Self::Connected(_) => "Connected",
-        })
-    }
-}
-
-impl Cluster {
-    /// The client, once it is there.
-    async fn client(&mut self) -> Result<Client, PublishError> {
-        if let Self::Connecting(connecting) = self {
-            let client =
-                connecting.join_next().await.expect("it is started whenever there is a Node to write");
-            *self = Self::Connected(client.expect("it does not panic").map_err(PublishError::Cluster)?);
-        }
-        match self {
-            Self::Connected(client) => Ok(client.clone()),
-            Self::Connecting(_) => Err(PublishError::Unprepared),
-        }
-    }
-}
-
-/// Finds the cluster, and starts to connect.
-async fn connect(
-    configuration: impl Future<Output = Result<Config, ClusterError>>,
-) -> Result<Client, ClusterError> {
-    let config = configuration.await?;
-    if cluster::has_credential_plugin(&config) {
-        return cluster::client_off_thread(config).await;
-    }
-    cluster::connecting_client(config)
 }
 
 fn stopped() -> Trouble {

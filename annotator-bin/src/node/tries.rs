@@ -127,14 +127,10 @@ impl Tries {
         match finished {
             _ if self.give_up_after.is_none() => Next::End(Duration::ZERO),
             Finished::Stopped(_) => Next::End(Duration::ZERO),
-            // A fleet that starts again would only add to what the API server has to do.
-            Finished::Ran { written: Written::Failed { passes: true, .. }, .. } if !self.is_over() => {
-                Next::TryAgain(LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64()))
+            Finished::Ran { written: Written::Failed { passes, .. }, .. } if *passes && !self.is_over() => {
+                Next::TryAgain(pause_unwritten())
             }
-            // The API server refuses, or is never there: the pod is the only place that can show it.
-            Finished::Ran { written: Written::Failed { .. }, .. } => {
-                Next::End(LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64()))
-            }
+            Finished::Ran { written: Written::Failed { .. }, .. } => Next::End(pause_unwritten()),
             Finished::Ran { .. } if self.failing.is_empty() => Next::Linger,
             Finished::Ran { .. } => Next::TryAgain(self.pause(fastrand::f64())),
         }
@@ -170,6 +166,13 @@ impl Tries {
         let next_end = limits.map(|limit| limit.saturating_sub(elapsed)).min();
         pause_after(self.made, random).min(next_end.unwrap_or(Duration::MAX))
     }
+}
+
+/// The pause after a plan that is not written. If the API server may take it later, it is written again: a fleet
+/// that starts anew would only add to what that has to do. What it refuses ends the process, since the pod is the
+/// only place that can show it.
+pub(super) fn pause_unwritten() -> Duration {
+    LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64())
 }
 
 /// Between half of the pause of this many tries and the whole of it; `random` is between 0 and 1.

@@ -13,15 +13,16 @@ use node_annotator_core::{
     CollectError, Collector, DoneMark, Entry, Facts, HostRoot, Outcome, Plan, Prefix, Report,
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::verdict::{Seen, Verdict};
 use crate::cluster;
 use crate::exit::Exit;
 use crate::node::linger::linger;
-use crate::node::publish::{Patience, PublishError, Published, publish};
+use crate::node::publish::{Patience, PublishError, Writer};
 use crate::node::termination;
+use crate::node::tries::pause_unwritten;
 use crate::process::stop::Stop;
 use crate::process::watchdog::{LastWords, Watchdog};
 use crate::trouble::Trouble;
@@ -35,8 +36,8 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// A write ends itself by its deadline; the watchdog acts this much later, if it cannot.
 const OVERTIME: Duration = Duration::from_millis(1500);
 
-/// The longest pause before the process ends that could not write.
-const LONGEST_PAUSE_BEFORE_END: Duration = Duration::from_mins(1);
+/// How long it goes on while the API server is out of reach or busy.
+const WRITES_FOR: Duration = Duration::from_hours(1);
 
 /// What is published, and of which task.
 #[derive(Debug)]
@@ -71,6 +72,14 @@ pub struct Publisher {
     pub linger_limit: Duration,
 }
 
+/// What a publisher tells the process that it runs in.
+enum Moment {
+    /// It begins to write, and ends within [`DEADLINE`].
+    Begins,
+    /// It has written, or could not. Were it the last time, the process would end so.
+    Ended(Exit),
+}
+
 impl Publisher {
     /// Publishes the outcomes, with all that belongs to a process, and waits to be taken away.
     pub async fn run(self) -> anyhow::Result<Exit> {
@@ -85,8 +94,29 @@ impl Publisher {
             }
         })
         .context("cannot handle signals")?;
-        let (mut told, mut since) = (None, Instant::now());
-        let mut seen = Seen::look(&self.state, &self.steps);
+        let (kubeconfig, user_agent) = (self.kubeconfig.clone(), self.user_agent.clone());
+        let configuration = async move { cluster::configuration(kubeconfig.as_deref(), &user_agent).await };
+        let connect = || Writer::start(&self.node, Patience::UntilDeadline, configuration, &stop);
+        let tell = |moment| match moment {
+            Moment::Begins => watchdog.work_begins(DEADLINE + OVERTIME),
+            Moment::Ended(exit) => {
+                *ended.lock().unwrap_or_else(PoisonError::into_inner) = exit;
+                watchdog.work_is_done();
+            }
+        };
+        Ok(self.until_done(connect, &stop, tell).await)
+    }
+
+    /// Waits for the outcomes, and writes the first failure and the end. Nobody connects before.
+    async fn until_done<'a>(
+        &self,
+        connect: impl FnOnce() -> Writer<'a>,
+        stop: &Stop,
+        mut tell: impl FnMut(Moment),
+    ) -> Exit {
+        let (mut connect, mut writer) = (Some(connect), None);
+        let (mut is_told, mut unwritten_since) = (false, None);
+        let (mut seen, mut since) = (Seen::look(&self.state, &self.steps), Instant::now());
         info!(steps = self.steps.join(", "), "waiting for the steps to end");
         while !stop.is_requested() {
             let now = Seen::look(&self.state, &self.steps);
@@ -95,32 +125,42 @@ impl Publisher {
             }
             let verdict = seen.verdict(since.elapsed(), self.timeout, self.tries);
             let is_last = matches!(verdict, Verdict::Done(_) | Verdict::Failed(_));
-            if let Some(report) = self.report(&verdict)
-                && (is_last || told.is_none())
-            {
-                watchdog.work_begins(DEADLINE + OVERTIME);
-                let written = self.write(&report, matches!(verdict, Verdict::Failed(_)), &stop).await;
-                let exit = self.tell(&report, written.as_ref().err()).await;
-                *ended.lock().unwrap_or_else(PoisonError::into_inner) = exit;
-                watchdog.work_is_done();
-                if written.is_err() {
-                    // The kubelet shows it, and starts this container again.
-                    stop.or_after(LONGEST_PAUSE_BEFORE_END.mul_f64(fastrand::f64())).await;
-                    return Ok(exit);
-                }
-                if is_last {
-                    linger(self.linger_limit, exit, &stop).await;
-                    return Ok(exit);
-                }
-                told = Some(verdict);
+            let Some(report) = self.report(&verdict).filter(|_| is_last || !is_told) else {
+                stop.or_after(LOOK_EVERY).await;
+                continue;
+            };
+            if let Some(connect) = connect.take() {
+                writer = Some(connect());
             }
-            tokio::select! {
-                () = stop.requested() => {}
-                () = sleep(LOOK_EVERY) => {}
+            let writer = writer.as_mut().expect("it is connected above");
+            tell(Moment::Begins);
+            let plan = self.plan(&report, matches!(verdict, Verdict::Failed(_)));
+            let written = writer.write(&plan, Instant::now() + DEADLINE).await;
+            let exit = self.log(&report, written.as_ref().err()).await;
+            tell(Moment::Ended(exit));
+            let Err(error) = written else {
+                if is_last {
+                    linger(self.linger_limit, exit, stop).await;
+                    return exit;
+                }
+                (is_told, unwritten_since) = (true, None);
+                continue;
+            };
+            let is_over = unwritten_since.get_or_insert_with(Instant::now).elapsed() >= WRITES_FOR;
+            let (ends, pause) = (is_over || !error.passes(), pause_unwritten());
+            let what = if ends { "the process ends" } else { "writing again" };
+            info!(?pause, "the outcome is not written, {what}");
+            stop.or_after(pause).await;
+            if ends {
+                return exit;
             }
         }
+        if unwritten_since.is_some() {
+            warn!("taken away before the outcome was written");
+            return Exit::Unfinished;
+        }
         info!("taken away before the steps have ended");
-        Ok(Exit::Done)
+        Exit::Done
     }
 
     /// What is to be written; nothing while all goes well.
@@ -144,32 +184,23 @@ impl Publisher {
         })
     }
 
-    async fn write(&self, report: &Report, gives_up: bool, stop: &Stop) -> Result<Published, Trouble> {
-        let Self { prefix, done_mark, node, .. } = self;
-        let mut plan = Plan::new(report, prefix, done_mark);
-        if gives_up {
-            plan = plan.giving_up([self.collector], prefix, done_mark);
-        }
-        let deadline = Instant::now() + DEADLINE;
-        let connecting = async {
-            let config = cluster::configuration(self.kubeconfig.as_deref(), &self.user_agent).await?;
-            cluster::client_off_thread(config).await
-        };
-        let client = connecting.await.map_err(|error| PublishError::Cluster(error).trouble(node))?;
-        publish(client, node, &plan, deadline, Patience::UntilDeadline, stop)
-            .await
-            .map_err(|error| error.trouble(node))
+    fn plan(&self, report: &Report, gives_up: bool) -> Plan {
+        let Self { prefix, done_mark, .. } = self;
+        let plan = Plan::new(report, prefix, done_mark);
+        let ended = gives_up.then_some(self.collector);
+        plan.giving_up(ended, prefix, done_mark)
     }
 
     /// Says in the log and in the termination message how it went.
-    async fn tell(&self, report: &Report, trouble: Option<&Trouble>) -> Exit {
+    async fn log(&self, report: &Report, error: Option<&PublishError>) -> Exit {
+        let trouble = error.map(|error| error.trouble(&self.node));
         let failure = report.failures().next().and_then(|entry| entry.outcome.error());
-        let exit = match (trouble, &failure) {
+        let exit = match (&trouble, &failure) {
             (Some(_), _) => Exit::Unfinished,
             (None, Some(_)) => Exit::Failures,
             (None, None) => Exit::Done,
         };
-        if let Some(Trouble { what, hint }) = trouble {
+        if let Some(Trouble { what, hint }) = &trouble {
             error!(hint = hint.as_deref(), "{what}");
         }
         if let Some(failure) = failure {
@@ -177,8 +208,101 @@ impl Publisher {
         } else {
             info!("the task is done");
         }
-        let message = termination::message(exit, trouble, Some(report));
+        let message = termination::message(exit, trouble.as_ref(), Some(report));
         termination::write(self.termination_message_path.clone(), message).await;
         exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use node_annotator_core::{NamedFacts, task};
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::super::record::{End, Record};
+    use super::*;
+    use crate::process::stop;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// How a publisher ends whose task is done or has failed once, when it has ended, and how often it asked.
+    async fn ended(end: Option<End>, answer: impl Fn(Duration) -> u16) -> (Exit, Duration, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = end.is_none().then(|| "exit code 1".to_owned());
+        let record = Record { tries: 1, end, failure, ..Record::default() };
+        record.write(folder.path(), "main").unwrap();
+        let publisher = Publisher {
+            collector: task::task("tune", &NamedFacts::default(), false).unwrap(),
+            steps: vec!["main".to_owned()],
+            state: folder.path().to_owned(),
+            timeout: 10 * MINUTE,
+            tries: 3,
+            prefix: Prefix::default(),
+            done_mark: DoneMark::Saved,
+            stamp_day: false,
+            node: "worker-1".to_owned(),
+            host: HostRoot::new("/nowhere"),
+            kubeconfig: None,
+            user_agent: "test/1".to_owned(),
+            termination_message_path: folder.path().join("none"),
+            linger_limit: MINUTE,
+        };
+        let (started, asked) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let (stopper, stop) = stop::channel();
+        let code = Arc::new(AtomicU16::new(0));
+        let (counted, given) = (Arc::clone(&asked), Arc::clone(&code));
+        let service = service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let code = given.load(Ordering::Relaxed);
+            let labels = json!({"k8s.haim.dev/tune": "saved"});
+            let body = match code {
+                200 => {
+                    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"labels": labels}})
+                }
+                code => {
+                    json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "Test", "code": code})
+                }
+            };
+            let answer = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+            std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        let client = cluster::over(service);
+        let connect = || Writer::over("worker-1", Patience::UntilDeadline, async { Ok(client) }, &stop);
+        let tell = |moment| {
+            if let Moment::Begins = moment {
+                code.store(answer(started.elapsed()), Ordering::Relaxed);
+            }
+        };
+        let exit = publisher.until_done(connect, &stop, tell).await;
+        drop(stopper);
+        (exit, started.elapsed(), asked.load(Ordering::Relaxed))
+    }
+
+    /// The container does not end, so that the kubelet starts nothing anew while the server has enough to do.
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_kept_while_the_api_server_is_busy_and_written_later() {
+        for busy in [429, 503] {
+            let later = |elapsed| if elapsed < 40 * MINUTE { busy } else { 200 };
+            let (exit, elapsed, asked) = ended(Some(End::Done), later).await;
+            assert_eq!(exit, Exit::Done);
+            assert!((40 * MINUTE..=45 * MINUTE).contains(&elapsed), "{elapsed:?}");
+            assert!(asked > 100, "{asked}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_after_an_hour_of_silence_and_at_once_after_a_refusal() {
+        let (exit, elapsed, _) = ended(Some(End::Done), |_| 503).await;
+        assert_eq!(exit, Exit::Unfinished);
+        assert!((60 * MINUTE..=64 * MINUTE).contains(&elapsed), "{elapsed:?}");
+        let (exit, elapsed, asked) = ended(None, |_| 422).await;
+        assert_eq!((exit, asked), (Exit::Unfinished, 1));
+        assert!(elapsed <= MINUTE, "{elapsed:?}");
     }
 }

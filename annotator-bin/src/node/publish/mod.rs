@@ -2,6 +2,7 @@
 //! stored.
 
 mod error;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use node_annotator_core::Plan;
 use node_annotator_core::write::FIELD_MANAGER;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
+pub use writer::Writer;
 
 use crate::cluster::ClusterError;
 use crate::process::stop::Stop;

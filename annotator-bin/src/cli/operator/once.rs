@@ -9,12 +9,11 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use node_annotator_core::{NamedFacts, Registry, Selection};
 use node_annotator_deploy::once::{Input, Options, Task};
-use node_annotator_deploy::startup_taint::StartupTaintKey;
-use node_annotator_deploy::{Installation, Manifests, Settings, StartupTaint, Tolerations};
+use node_annotator_deploy::{Installation, Manifests, Settings, Tolerations};
 use serde_json::Value;
 
 use super::manifests::{
-    OnFailureName, OutputOptions, PullPolicy, QueueOptions, assignment, command_line, map,
+    OutputOptions, PullOptions, QueueOptions, StartupTaintOptions, assignment, command_line, map,
 };
 use crate::app::App;
 use crate::cli::options::{GenerationOptions, KEYS, KeyOptions, StampOptions, duration};
@@ -152,7 +151,7 @@ pub(crate) struct OnceCommand {
     )]
     node_selector: Vec<(String, String)>,
 
-    /// Run only where the operator has released it by a label, which stderr tells
+    /// Run only where `rerun` has released it, or the label that stderr tells
     ///
     /// The label has the value of the done label, so that another input waits to be released again.
     #[arg(long, env = "NODE_ANNOTATOR_HOLD", value_parser = BoolishValueParser::new(), help_heading = NODES)]
@@ -162,29 +161,8 @@ pub(crate) struct OnceCommand {
     #[arg(long, env = "NODE_ANNOTATOR_TOLERATIONS", value_name = "LIST", help_heading = NODES)]
     tolerations: Option<Tolerations>,
 
-    /// Nodes are born with a taint, and lose it in the write that sets the done label
-    ///
-    /// As with `manifests`; without KEY it ends in the name of this task's namespace. Needs Kubernetes 1.36.
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_STARTUP_TAINT",
-        value_name = "KEY",
-        num_args = 0..=1,
-        default_missing_value = "own",
-        help_heading = NODES
-    )]
-    startup_taint: Option<StartupTaintKey>,
-
-    /// What becomes of the startup taint where the task is given up
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_STARTUP_TAINT_ON_FAILURE",
-        value_name = "WHAT",
-        default_value = "keep",
-        requires = "startup_taint",
-        help_heading = NODES
-    )]
-    startup_taint_on_failure: OnFailureName,
+    #[command(flatten)]
+    startup_taint: StartupTaintOptions,
 
     /// The namespace, used for nothing else; `once-NAME` without it
     #[arg(long, env = "NODE_ANNOTATOR_NAMESPACE", help_heading = OBJECTS)]
@@ -194,15 +172,8 @@ pub(crate) struct OnceCommand {
     #[arg(long, env = "NODE_ANNOTATOR_OWN_IMAGE", value_name = "IMAGE", help_heading = OBJECTS)]
     own_image: Option<String>,
 
-    /// When the kubelet pulls the image of this program
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_IMAGE_PULL_POLICY",
-        value_name = "POLICY",
-        default_value = "IfNotPresent",
-        help_heading = OBJECTS
-    )]
-    image_pull_policy: PullPolicy,
+    #[command(flatten)]
+    pull: PullOptions,
 
     #[command(flatten)]
     queue: QueueOptions,
@@ -215,7 +186,7 @@ pub(crate) struct OnceCommand {
     output: OutputOptions,
 
     /// The command, behind `--`
-    #[arg(last = true, value_name = "COMMAND", requires = "image")]
+    #[arg(last = true, value_name = "COMMAND", requires = "image", help_heading = TASK)]
     command: Vec<String>,
 }
 
@@ -240,7 +211,7 @@ impl OnceCommand {
         for note in input.said() {
             eprintln!("note: {note}");
         }
-        for note in notes_on(&settings) {
+        for note in notes_on(&settings, app) {
             eprintln!("note: {note}");
         }
         self.output.print(&manifests)
@@ -298,13 +269,10 @@ impl OnceCommand {
             allow_foreign_prefix: self.allow_foreign_prefix,
             mark: self.generation.done_mark(),
             stamp_day: self.stamp.stamp_day,
-            startup_taint: self.startup_taint.as_ref().map(|key| StartupTaint {
-                key: key.of(&installation),
-                on_failure: self.startup_taint_on_failure.0,
-            }),
+            startup_taint: self.startup_taint.of(&installation)?,
             installation,
             image,
-            image_pull_policy: self.image_pull_policy.0,
+            image_pull_policy: self.pull.policy(),
             node_selector: map("--node-selector", &self.node_selector)?,
             tolerations: self.tolerations.clone().unwrap_or(Tolerations::Some(Vec::new())),
             queue: self.queue.queue(),
@@ -316,7 +284,7 @@ impl OnceCommand {
 }
 
 /// What the operator should know of what is printed.
-fn notes_on(settings: &Settings) -> Vec<String> {
+fn notes_on(settings: &Settings, app: &App) -> Vec<String> {
     let Some(task) = &settings.task else { return Vec::new() };
     let mut notes = vec![format!(
         "its pods need the Pod Security level `{}`, which the namespace `{}` admits",
@@ -324,7 +292,12 @@ fn notes_on(settings: &Settings) -> Vec<String> {
         settings.installation
     )];
     if let Some((key, value)) = task.release(settings) {
-        notes.push(format!("it waits for nodes that are released: kubectl label node NODE {key}={value}"));
+        notes.push(format!(
+            "it waits for nodes that are released, by `{} rerun --namespace {} --all --wait --max-in-flight 5` in waves, or \
+             one by one: kubectl label node NODE {key}={value}",
+            own_name(app),
+            settings.installation
+        ));
     } else if settings.node_selector.is_empty() {
         notes.push("it starts on all nodes at once; --node-selector makes a canary".to_owned());
     }

@@ -2,6 +2,7 @@
 
 mod nodes;
 mod pods;
+mod startup_taint;
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,8 @@ use crate::output::print;
 use crate::trouble::Trouble;
 
 use nodes::NodeOptions;
-pub(super) use nodes::OnFailureName;
 use pods::PodOptions;
+pub(super) use startup_taint::StartupTaintOptions;
 
 const OBJECTS: &str = "Objects";
 
@@ -65,15 +66,8 @@ pub(crate) struct ManifestsCommand {
     #[arg(long, env = "NODE_ANNOTATOR_IMAGE", help_heading = OBJECTS)]
     image: Option<String>,
 
-    /// When the kubelet pulls the image
-    #[arg(
-        long,
-        env = "NODE_ANNOTATOR_IMAGE_PULL_POLICY",
-        value_name = "POLICY",
-        default_value = "IfNotPresent",
-        help_heading = OBJECTS
-    )]
-    image_pull_policy: PullPolicy,
+    #[command(flatten)]
+    pull: PullOptions,
 
     /// A Secret with credentials for the image; may be repeated, or be a list with commas
     #[arg(
@@ -180,6 +174,26 @@ impl QueueOptions {
     }
 }
 
+/// How the image of this program gets on a node.
+#[derive(Debug, Args)]
+pub(super) struct PullOptions {
+    /// When the kubelet pulls the image of this program
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_IMAGE_PULL_POLICY",
+        value_name = "POLICY",
+        default_value = "IfNotPresent",
+        help_heading = OBJECTS
+    )]
+    image_pull_policy: PullPolicy,
+}
+
+impl PullOptions {
+    pub(super) fn policy(&self) -> ImagePullPolicy {
+        self.image_pull_policy.0
+    }
+}
+
 /// How manifests are printed.
 #[derive(Debug, Args)]
 pub(super) struct OutputOptions {
@@ -239,7 +253,7 @@ impl ValueEnum for LayoutName {
 
 /// The generator's pull policy, spelled as Kubernetes spells it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PullPolicy(pub(super) ImagePullPolicy);
+struct PullPolicy(ImagePullPolicy);
 
 impl ValueEnum for PullPolicy {
     fn value_variants<'a>() -> &'a [Self] {
@@ -268,7 +282,7 @@ impl ManifestsCommand {
             allow_foreign_prefix,
             namespace,
             image,
-            image_pull_policy,
+            pull,
             image_pull_secret,
             layout,
             combined,
@@ -297,7 +311,7 @@ impl ManifestsCommand {
             labels: labels.labels(&collectors)?,
             installation: namespace.clone(),
             image: image.clone().ok_or_else(|| without_image(app))?,
-            image_pull_policy: image_pull_policy.0,
+            image_pull_policy: pull.policy(),
             image_pull_secrets: image_pull_secret.clone(),
             layout: layout.0,
             environment: map("--env", &selection.variables().chain(env.iter().cloned()).collect::<Vec<_>>())?,

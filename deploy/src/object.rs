@@ -5,15 +5,14 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, PersistentVolumeClaim, PodTemplateSpec, Secret, ServiceAccount,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PodTemplateSpec, ServiceAccount};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::labels;
 use crate::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
@@ -27,6 +26,8 @@ macro_rules! kinds {
         #[expect(missing_docs, reason = "each variant is the kind that it is named for")]
         pub enum Object {
             $($kind(Box<$kind>),)+
+            /// One of the operator's, of whatever kind.
+            Copied(Box<Copied>),
         }
 
         impl Object {
@@ -34,6 +35,7 @@ macro_rules! kinds {
             pub fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$kind(_) => stringify!($kind),)+
+                    Self::Copied(object) => object.kind,
                 }
             }
 
@@ -41,12 +43,14 @@ macro_rules! kinds {
             pub fn metadata(&self) -> &ObjectMeta {
                 match self {
                     $(Self::$kind(object) => &object.metadata,)+
+                    Self::Copied(object) => &object.metadata,
                 }
             }
 
             pub(crate) fn metadata_mut(&mut self) -> &mut ObjectMeta {
                 match self {
                     $(Self::$kind(object) => &mut object.metadata,)+
+                    Self::Copied(object) => &mut object.metadata,
                 }
             }
         }
@@ -75,10 +79,26 @@ kinds! {
     NetworkPolicy,
     PriorityClass,
     ConfigMap,
-    Secret,
-    PersistentVolumeClaim,
     CronJob,
     DaemonSet,
+}
+
+/// An object that is copied as it is, but for its metadata: no type of ours could lose a field of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "they are those of every object")]
+pub struct Copied {
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    pub metadata: ObjectMeta,
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl From<Copied> for Object {
+    fn from(object: Copied) -> Self {
+        Self::Copied(Box::new(object))
+    }
 }
 
 impl Object {

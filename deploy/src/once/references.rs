@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, PersistentVolumeClaim, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use node_annotator_core::PrivilegeClass;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Input;
+use crate::object::Copied;
 use crate::{Error, Installation, Object};
 
 const CONFIG_MAP: &str = "ConfigMap";
@@ -128,30 +128,27 @@ pub(super) fn copies(
     Ok(copies)
 }
 
+/// The object as it is, but for what belongs to its own namespace. What of it the API server does not take, it
+/// says itself.
 fn copy(
     kind: &'static str,
     name: &str,
     object: &Value,
     installation: &Installation,
 ) -> Result<Object, Error> {
-    fn read<T: DeserializeOwned>(kind: &'static str, name: &str, object: &Value) -> Result<T, Error> {
-        serde_json::from_value(object.clone())
-            .map_err(|error| Error::refused(kind, name, format!("it is none: {error}")))
+    let Value::Object(mut fields) = object.clone() else {
+        return Err(Error::refused(kind, name, "it is no object"));
+    };
+    for field in ["apiVersion", "kind", "metadata", "status"] {
+        fields.remove(field);
+    }
+    if let Some(Value::Object(spec)) = fields.get_mut("spec").filter(|_| kind == CLAIM) {
+        // The volume is bound to the claim that was copied.
+        spec.remove("volumeName");
     }
     let metadata = ObjectMeta {
         namespace: Some(installation.namespace(PrivilegeClass::Restricted)),
         ..crate::labels::base_metadata(installation, name)
     };
-    Ok(match kind {
-        CONFIG_MAP => ConfigMap { metadata, ..read(kind, name, object)? }.into(),
-        SECRET => Secret { metadata, ..read(kind, name, object)? }.into(),
-        _ => {
-            let mut claim: PersistentVolumeClaim = read(kind, name, object)?;
-            if let Some(spec) = &mut claim.spec {
-                // The volume is bound to the claim that was copied.
-                spec.volume_name = None;
-            }
-            PersistentVolumeClaim { metadata, status: None, ..claim }.into()
-        }
-    })
+    Ok(Copied { api_version: "v1", kind, metadata, fields }.into())
 }

@@ -1,4 +1,5 @@
-//! `rerun`: takes done and failed labels away, so that the DaemonSets run the collectors again.
+//! `rerun`: takes done and failed labels away, so that the DaemonSets run the collectors again, and releases
+//! nodes for a task that is held.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,12 +30,17 @@ pub(crate) struct Which {
 }
 
 impl Which {
+    /// Whether it is not only those of some state.
+    fn is_everything(self) -> bool {
+        !self.failed && !self.stale
+    }
+
     /// What is to run anyway is left alone.
     fn includes(self, state: State) -> bool {
         match state {
             State::GivenUp => self.failed || !self.stale,
             State::Stale => self.stale || !self.failed,
-            State::Done => !self.failed && !self.stale,
+            State::Done => self.is_everything(),
             State::Failed | State::Pending | State::LeftOut => false,
         }
     }
@@ -74,7 +80,10 @@ impl Plan {
         let mut plan = Self::default();
         let take = |node: Node| {
             let mut entries = installed.entries(&node, |name| chosen.contains(name), oldest);
-            entries.retain(|entry| which.includes(entry.state) && installed.runs_on(&node, &entry.collector));
+            entries.retain(|Entry { collector, state, .. }| {
+                let runs = which.includes(*state) && installed.runs_on(&node, collector);
+                runs || (which.is_everything() && installed.release(&node, collector).is_some())
+            });
             plan.add(&node, entries, installed);
         };
         nodes.visit(reader, ListForm::Whole, installed.prefix(), take).await?;
@@ -95,7 +104,9 @@ impl Plan {
                 Some((key, value))
             })
             .collect();
-        if labels.is_empty() {
+        let released = entries.iter().filter_map(|entry| installed.release(node, &entry.collector));
+        let released: BTreeMap<_, _> = released.collect();
+        if labels.is_empty() && released.is_empty() {
             return;
         }
         // The facts of a run in between are of another boot, and its labels say the same as before.
@@ -107,6 +118,7 @@ impl Plan {
         let removal = Removal {
             node: node.name().to_owned(),
             labels,
+            released,
             while_annotated: while_annotated.collect(),
             ..Removal::default()
         };

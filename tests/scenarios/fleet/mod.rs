@@ -32,7 +32,7 @@ use crate::support::{COLLECTORS, droplet, install, key, machine, node_of, settin
 const ANCHOR_IP: &str = "digital-ocean-anchor-ip";
 
 /// What the kernel of `reboot-1` says of its boots, one after the other.
-const BOOTS: [&str; 4] = [
+pub(crate) const BOOTS: [&str; 4] = [
     "1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90",
     "77aa01c3-0d5e-4bb1-8a3f-5d1c9e2b4f60",
     "9c40be17-51f7-4e0c-b6a4-0b7f6a3f2d11",
@@ -106,7 +106,7 @@ async fn wait_for_states(cluster: &Cluster, expected: &[(&str, &str)]) -> Result
 }
 
 /// What a kubelet tells after a reboot.
-async fn tell_boot(cluster: &Cluster, node: &str, boot_id: &str) -> Result<()> {
+pub(crate) async fn tell_boot(cluster: &Cluster, node: &str, boot_id: &str) -> Result<()> {
     let told = json!({"status": {"nodeInfo": {"bootID": boot_id}}});
     let nodes = Api::<Node>::all(cluster.client());
     nodes.patch_status(node, &PatchParams::default(), &Patch::Strategic(told)).await?;
@@ -161,7 +161,7 @@ async fn start() -> Result<Fleet> {
 }
 
 /// What the machine's kernel says.
-fn boot(root: &Path, boot_id: &str) -> Result<()> {
+pub(crate) fn boot(root: &Path, boot_id: &str) -> Result<()> {
     fs::create_dir_all(root.join("proc/sys/kernel/random"))?;
     Ok(fs::write(root.join("proc/sys/kernel/random/boot_id"), format!("{boot_id}\n"))?)
 }

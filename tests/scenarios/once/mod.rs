@@ -1,8 +1,11 @@
 //! Tasks on a real control plane: what `once` prints is applied as it is, and the steps run as processes.
 
+mod again;
 mod attack;
+mod facts;
 mod levels;
 mod running;
+mod setup;
 
 use std::process::Stdio;
 

@@ -74,6 +74,8 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     once::running::the_copied_pattern_is_taken_over,
     once::interrupted::what_is_killed_is_a_failure_and_is_tried_again,
     once::interrupted::a_node_that_reboots_in_the_middle_goes_on,
+    once::interrupted::a_task_per_boot_runs_again_after_a_reboot,
+    once::recipes::each_recipe_runs,
     once::hostile::no_container_finds_our_token,
 ];
 

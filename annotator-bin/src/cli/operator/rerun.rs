@@ -74,11 +74,13 @@ fn notes() -> String {
 It takes the done label and the failed label of the collectors away, and their DaemonSets run them
 again. The facts stay until then. What is due anyway is left alone, and so are nodes on which no
 DaemonSet would run it. It may be stopped at any time: the same command goes on where it ended.
+For a task that is held (`once --hold`) it releases the nodes, by a label.
 
 Examples:
   node-annotator rerun --collectors kernel --nodes worker-7
   node-annotator rerun --failed --dry-run
-  node-annotator rerun --where 'kernel < 6.8' --wait --max-in-flight 20";
+  node-annotator rerun --where 'kernel < 6.8' --wait --max-in-flight 20
+  node-annotator rerun --namespace once-tune --all --wait --max-in-flight 20     a task that is held";
     format!("{notes}\n\n{}", exit::help("rerun"))
 }
 

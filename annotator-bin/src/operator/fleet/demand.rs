@@ -61,6 +61,8 @@ pub(crate) struct Demand {
     /// Its collectors, each with when it is due.
     pub(crate) rules: BTreeMap<String, Rule>,
     node_selector: BTreeMap<String, String>,
+    /// The label that releases a node, of a task that is held.
+    release: Option<(String, String)>,
     /// What a node must have beside that: all of one of these lists. Those of collectors have one; a task has
     /// one for each term of its input.
     alternatives: Vec<Vec<NodeSelectorRequirement>>,
@@ -74,6 +76,8 @@ pub(crate) struct Demand {
 pub(crate) enum Obstacle {
     /// It does not want the node.
     LeftOut(String),
+    /// It wants it as soon as it has this label: a task that is held.
+    Held(String, String),
     /// It wants it, and a taint is in the way.
     Taint(String),
 }
@@ -102,11 +106,14 @@ impl Demand {
                 alternatives.push(others);
             }
         }
+        let mut node_selector = pod.node_selector.clone().unwrap_or_default();
+        let release = rules.keys().find_map(|name| node_selector.remove_entry(&prefix.released(name)));
         (!rules.is_empty()).then(|| Self {
             namespace: set.metadata.namespace.clone().unwrap_or_default(),
             name: set.metadata.name.clone().unwrap_or_default(),
             rules,
-            node_selector: pod.node_selector.clone().unwrap_or_default(),
+            node_selector,
+            release,
             alternatives,
             tolerations: pod.tolerations.clone().unwrap_or_default(),
             has_nfd: pod.containers.iter().flat_map(|container| container.args.iter().flatten()).any(|arg| {
@@ -141,6 +148,9 @@ impl Demand {
                 None => format!("DaemonSet `{}` selects nodes with a label `{key}`", self.name),
             };
             return Some(Obstacle::LeftOut(why));
+        }
+        if let Some((key, value)) = self.release.as_ref().filter(|(key, value)| unlike(&(key, value))) {
+            return Some(Obstacle::Held(key.clone(), value.clone()));
         }
         let mut taints = node.spec.taints.iter().flatten();
         let taint = taints.find(|taint| self.is_kept_away_by(taint))?;
@@ -264,6 +274,27 @@ mod tests {
     }
 
     #[test]
+    fn a_node_of_a_held_task_lacks_a_label_with_the_value_of_this_input() {
+        let held = |selector: Value| {
+            let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "k8s.haim.dev/tune", "operator": "NotIn", "values": ["h1"]},
+                ]}],
+            }}});
+            let pod = json!({"containers": [], "affinity": affinity, "nodeSelector": selector});
+            let set = json!({"metadata": {"name": "s"}, "spec": {"selector": {}, "template": {"spec": pod}}});
+            Demand::read(&serde_json::from_value(set).unwrap(), &Prefix::default()).unwrap()
+        };
+        let demand = held(json!({"k8s.haim.dev/tune.released": "h1", "pool": "a"}));
+        let obstacle = |labels: Value| demand.obstacle(&node(&labels, &json!([])), &Prefix::default());
+        let release = Obstacle::Held("k8s.haim.dev/tune.released".to_owned(), "h1".to_owned());
+        assert_eq!(obstacle(json!({"pool": "a"})), Some(release.clone()));
+        assert_eq!(obstacle(json!({"pool": "a", "k8s.haim.dev/tune.released": "h0"})), Some(release));
+        assert_eq!(obstacle(json!({"pool": "a", "k8s.haim.dev/tune.released": "h1"})), None);
+        assert!(matches!(obstacle(json!({"pool": "b"})), Some(Obstacle::LeftOut(_))));
+    }
+
+    #[test]
     fn each_obstacle_is_told_and_nothing_else_is_one() {
         let prefix = Prefix::default();
         let demand = generated(|settings| {
@@ -309,6 +340,7 @@ mod tests {
         ] {
             let found = demand.obstacle(&node(&labels, &taints), &prefix).map(|obstacle| match obstacle {
                 Obstacle::LeftOut(why) | Obstacle::Taint(why) => why,
+                Obstacle::Held(key, value) => panic!("{key}={value}"),
             });
             assert_eq!(found.as_deref(), why, "{labels} {taints}");
         }

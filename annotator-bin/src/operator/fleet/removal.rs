@@ -1,5 +1,5 @@
 //! The only place of the operator's wing that writes to a Node: it takes keys away that have the values that
-//! were seen, and nothing else.
+//! were seen, and sets the labels that release nodes for a task that is held, and nothing else.
 //!
 //! Each Node is one JSON patch that tests those values, so that a run in between is never undone, and what is
 //! stopped at any moment leaves each Node as it was or as it is to be.
@@ -39,6 +39,8 @@ pub(crate) struct Removal {
     pub(crate) node: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Labels that are set in the same patch, whatever they were: those that release the node for a task.
+    pub(crate) released: BTreeMap<String, String>,
     /// Annotations that stay, and without whose values nothing is removed either.
     pub(crate) while_annotated: BTreeMap<String, String>,
 }
@@ -64,13 +66,15 @@ impl Removal {
         self.labels.len() + self.annotations.len()
     }
 
-    /// First all tests, then all removals: nothing is removed unless everything is as it was seen.
+    /// First all tests, then all changes: nothing is changed unless everything is as it was seen.
     fn patch(&self) -> Vec<Value> {
         let removed = || pairs("labels", &self.labels).chain(pairs("annotations", &self.annotations));
         let tested = removed().chain(pairs("annotations", &self.while_annotated));
         let tests = tested.map(|(path, value)| json!({ "op": "test", "path": path, "value": value }));
         let removals = removed().map(|(path, _)| json!({ "op": "remove", "path": path }));
-        tests.chain(removals).collect()
+        let released = pairs("labels", &self.released);
+        let released = released.map(|(path, value)| json!({ "op": "add", "path": path, "value": value }));
+        tests.chain(removals).chain(released).collect()
     }
 
     async fn send(&self, reader: &Reader, stop: &Stop) -> Removed {
@@ -258,13 +262,15 @@ mod tests {
         r#"{"kind":"Status","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
 
     #[test]
-    fn values_are_tested_before_anything_is_removed() {
+    fn values_are_tested_before_anything_is_changed() {
+        let released = [("k8s.haim.dev/tune.released".to_owned(), "h1".to_owned())].into();
         assert_eq!(
-            removal().patch(),
+            Removal { released, ..removal() }.patch(),
             [
                 json!({ "op": "test", "path": "/metadata/labels/k8s.haim.dev~1kernel", "value": "saved" }),
                 json!({ "op": "test", "path": "/metadata/annotations/k8s.haim.dev~1kernel.boot-id", "value": "1bd2a6f4" }),
                 json!({ "op": "remove", "path": "/metadata/labels/k8s.haim.dev~1kernel" }),
+                json!({ "op": "add", "path": "/metadata/labels/k8s.haim.dev~1tune.released", "value": "h1" }),
             ]
         );
     }

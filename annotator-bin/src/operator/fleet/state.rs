@@ -118,10 +118,22 @@ impl Installed {
 
     /// Whether any DaemonSet would run a collector on a node.
     pub(crate) fn runs_on(&self, node: &Node, name: &str) -> bool {
-        self.demands
-            .iter()
-            .filter(|demand| demand.rules.contains_key(name))
-            .any(|demand| !matches!(demand.obstacle(node, &self.prefix), Some(Obstacle::LeftOut(_))))
+        self.obstacles(node, name)
+            .any(|found| !matches!(found, Some(Obstacle::LeftOut(_) | Obstacle::Held(..))))
+    }
+
+    /// The label that releases a node for a task that is held, if it is wanted there and has not been.
+    pub(crate) fn release(&self, node: &Node, name: &str) -> Option<(String, String)> {
+        self.obstacles(node, name).find_map(|found| match found {
+            Some(Obstacle::Held(key, value)) => Some((key, value)),
+            _ => None,
+        })
+    }
+
+    /// What keeps each DaemonSet away from a node that runs a collector.
+    fn obstacles(&self, node: &Node, name: &str) -> impl Iterator<Item = Option<Obstacle>> {
+        let demands = self.demands.iter().filter(move |demand| demand.rules.contains_key(name));
+        demands.map(move |demand| demand.obstacle(node, &self.prefix))
     }
 
     fn entry(&self, node: &Node, name: &str, oldest: Oldest) -> Entry {
@@ -131,7 +143,7 @@ impl Installed {
         for demand in demands {
             let mark = demand.rules[name].mark(node);
             match demand.obstacle(node, &self.prefix) {
-                Some(found @ Obstacle::LeftOut(_)) => {
+                Some(found @ (Obstacle::LeftOut(_) | Obstacle::Held(..))) => {
                     is_done |= mark == Mark::Done;
                     obstacle.get_or_insert(found);
                 }
@@ -146,6 +158,10 @@ impl Installed {
         let Some((demand, mark, taint)) = chosen else {
             return match obstacle {
                 Some(Obstacle::LeftOut(why)) if !is_done => entry(State::LeftOut, Some(why)),
+                Some(Obstacle::Held(key, value)) if !is_done => {
+                    let why = format!("it is held: `rerun` releases it, with the label `{key}={value}`");
+                    entry(State::LeftOut, Some(why))
+                }
                 _ => self.done(node, name, oldest),
             };
         };

@@ -4,11 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use kube::ResourceExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Task, is_available, pod, restricted};
-use crate::world::World;
+use crate::world::{World, key};
 
 /// On the disk of the node, which lasts over a reboot.
 const FOLDER: &str = "/var/lib/kubelet/once-test";
@@ -88,4 +89,38 @@ pub(crate) async fn a_node_that_reboots_in_the_middle_goes_on(world: &mut World)
         task.delete().await?;
     }
     Ok(())
+}
+
+/// The first boot of a node is the machine's, as its containers see it; each later one has another id.
+pub(crate) async fn a_task_per_boot_runs_again_after_a_reboot(world: &mut World) -> Result<()> {
+    if !is_available() {
+        return Ok(());
+    }
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?[..8].to_owned();
+    let before = world.stored().await?.len();
+    let task = Task::new(world, "each-boot");
+    task.apply_script(&["--per-boot"], "true").await?;
+    let node = task.wait_for_label("").await?;
+    assert_eq!(node.annotations()[&key("each-boot.boot-id")], boot);
+    task.wait_until_gone().await?;
+    world.node.power_off();
+    world.node.power_on().await?;
+    assert_eq!(world.stored().await?.len(), before + 1, "it ran by itself");
+    let expire = tokio::process::Command::new(node_annotator_tests::annotator_binary()?)
+        .args(["expire", "--namespace=once-each-boot"])
+        .env_clear()
+        .env("NODE_ANNOTATOR_KUBECONFIG", world.cluster().kubeconfig())
+        .output()
+        .await?;
+    anyhow::ensure!(expire.status.success(), "{}", String::from_utf8_lossy(&expire.stderr));
+    node_annotator_tests::wait::until("it to run again", async || {
+        let now = world.stored().await?.len();
+        anyhow::ensure!(now == before + 2, "{} writes", now - before);
+        Ok(())
+    })
+    .await?;
+    let task = Task::new(world, "each-boot");
+    task.wait_for_label("").await?;
+    task.wait_until_gone().await?;
+    task.delete().await
 }

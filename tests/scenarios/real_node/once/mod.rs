@@ -2,6 +2,7 @@
 
 pub(crate) mod hostile;
 pub(crate) mod interrupted;
+pub(crate) mod recipes;
 pub(crate) mod running;
 
 use std::path::Path;

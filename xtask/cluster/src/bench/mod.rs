@@ -9,6 +9,7 @@ mod fleet;
 mod fleet_commands;
 mod gate;
 mod growth;
+mod once;
 mod pod;
 mod process;
 mod relay;
@@ -45,7 +46,7 @@ pub(crate) struct Options {
     /// A static binary with its floor beside it, instead of those of this checkout: to compare
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// What to measure; all but `fleet-commands`, `thief`, `failing` and `compile` by default
+    /// What to measure; all but `fleet-commands`, `thief`, `failing`, `once` and `compile` by default
     parts: Vec<Part>,
 }
 
@@ -63,6 +64,8 @@ enum Part {
     Thief,
     /// A fleet that fails, minute by minute
     Failing,
+    /// A task beside the pattern that people copy, on the smallest of --nodes, and 20 tasks on one
+    Once,
     /// Builds from nothing, which takes minutes
     Compile,
 }
@@ -99,6 +102,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Part::Failing => {
                 let nodes = nodes.iter().copied().max().context("no nodes")?;
                 runtime.block_on(failing::measure(&mut figures, nodes, *minutes))?;
+            }
+            Part::Once => {
+                let nodes = nodes.iter().copied().min().context("no nodes")?;
+                runtime.block_on(once::measure(&mut figures, nodes))?;
             }
             Part::Compile => compile::measure(&mut figures, *rounds)?,
         }

@@ -72,6 +72,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     once::running::a_task_that_fails_says_why_and_ends,
     once::running::two_tasks_a_check_and_a_privileged_one,
     once::running::the_copied_pattern_is_taken_over,
+    once::running::the_copied_pattern_as_it_is_fails_for_ever,
     once::interrupted::what_is_killed_is_a_failure_and_is_tried_again,
     once::interrupted::a_node_that_reboots_in_the_middle_goes_on,
     once::interrupted::a_task_per_boot_runs_again_after_a_reboot,

@@ -120,3 +120,32 @@ pub(crate) async fn the_copied_pattern_is_taken_over(world: &mut World) -> Resul
     task.wait_until_gone().await?;
     task.delete().await.context("cannot delete it")
 }
+
+/// The same pattern as it is, where its work fails: what an operator sees of it, beside what a task tells.
+pub(crate) async fn the_copied_pattern_as_it_is_fails_for_ever(world: &mut World) -> Result<()> {
+    if !is_available() {
+        return Ok(());
+    }
+    let namespace = "copied-fails";
+    let cluster = world.cluster();
+    let named = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    cluster.apply(&named).await?;
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "setup", "namespace": namespace}, "spec": {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+            "initContainers": [container("work", "echo no space left >&2; exit 7")],
+            "containers": [container("pause", "sleep 1000000")],
+        }},
+    }});
+    cluster.apply(&set).await?;
+    let list = ["get", "pods", "--namespace", namespace, "--no-headers"];
+    let shown = node_annotator_tests::wait::until("kubectl to show a loop", async || {
+        let shown = world.kubectl(&list).await?;
+        anyhow::ensure!(shown.contains("Init:CrashLoopBackOff"), "{shown}");
+        Ok(shown)
+    })
+    .await?;
+    println!("  kubectl get pods: {}", shown.trim_end());
+    assert!(!shown.contains("exit") && !shown.contains("space"), "it tells why: {shown}");
+    world.kubectl(&["delete", "namespace", namespace, "--wait=false"]).await.map(drop)
+}

@@ -1,15 +1,14 @@
 //! A task beside the pattern that people copy, and what 20 tasks add to each update of a Node's status.
 
+mod copied;
+mod status;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures_util::AsyncReadExt as _;
-use http::Request as HttpRequest;
-use http::header::{ACCEPT, CONTENT_TYPE};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::DynamicObject;
 use kube::{Api, Client, Config, ResourceExt as _};
 use node_annotator_core::{NamedFacts, Registry, Selection};
 use node_annotator_deploy::once::{Input, Options as TaskOptions, Task};
@@ -18,7 +17,7 @@ use node_annotator_tests::binaries::{Binaries, Tool};
 use node_annotator_tests::kubelet::Backoff;
 use node_annotator_tests::kubelet::events::What;
 use node_annotator_tests::{Cluster, NodeSpec, Options as ClusterOptions, wait};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 
 use super::figures::{Figure, Figures, Unit, float};
@@ -35,11 +34,6 @@ const WATCHED: Duration = Duration::from_mins(2);
 /// After which pods that are to go are gone.
 const SETTLED: Duration = Duration::from_secs(20);
 
-const TASKS: usize = 20;
-
-/// Where the copied pattern says that a node is done.
-const COPIED_LABEL: &str = "example.com/setup";
-
 pub(super) async fn measure(figures: &mut Figures, nodes: usize) -> Result<()> {
     let kubectl = tokio::task::spawn_blocking(|| Binaries::obtain(None, &[Tool::Kubectl])).await??;
     let kubectl = kubectl.path(Tool::Kubectl).to_string_lossy().into_owned();
@@ -48,7 +42,7 @@ pub(super) async fn measure(figures: &mut Figures, nodes: usize) -> Result<()> {
             .measure(figures)
             .await?;
     }
-    status_updates(figures).await
+    status::measure(figures).await
 }
 
 async fn start(nodes: usize) -> Result<Cluster> {
@@ -118,7 +112,6 @@ impl Bench {
         let told = "containers of the work started in two minutes, a node";
         figures.add(Figure::new(&subject, told, float(starts.count()) / nodes, Unit::Plain));
         figures.add(Figure::count(&subject, "pods left of what fails", self.pods("fails").await?.len()));
-        self.show(&["get", "pods", "--namespace", &namespace]).await?;
         let error = format!("jsonpath={{.metadata.annotations.{}}}", "k8s\\.haim\\.dev/fails\\.error");
         self.show(&["get", "node", "n1", "-o", &error]).await
     }
@@ -145,7 +138,7 @@ impl Bench {
     /// What a node has that is done.
     fn label(&self, task: &str) -> String {
         match self.subject {
-            Subject::Copied => COPIED_LABEL.to_owned(),
+            Subject::Copied => copied::LABEL.to_owned(),
             Subject::Once => format!("k8s.haim.dev/{task}"),
         }
     }
@@ -153,7 +146,7 @@ impl Bench {
     async fn install(&self, task: &str, script: &str) -> Result<()> {
         match self.subject {
             Subject::Copied => {
-                for object in copied(&self.namespace(task), script, &self.kubectl) {
+                for object in copied::manifests(&self.namespace(task), script, &self.kubectl) {
                     self.cluster.apply(&object).await?;
                 }
                 Ok(())
@@ -236,95 +229,4 @@ async fn install(cluster: &Cluster, name: &str, script: &str, facts: NamedFacts)
         cluster.apply(object).await?;
     }
     Ok(())
-}
-
-/// What is found in many places: the work in an init container, which says by a label that it is done, and a
-/// container that keeps the pod from ending.
-fn copied(namespace: &str, script: &str, kubectl: &str) -> Vec<Value> {
-    let done = format!("{script} && {kubectl} label --overwrite node \"$NODE\" {COPIED_LABEL}=done");
-    let metadata = json!({"name": "setup", "namespace": namespace});
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": namespace}});
-    let with = |mut object: Value, more: Value| {
-        let more = more.as_object().cloned().unwrap_or_default();
-        object.as_object_mut().expect("it is an object").extend(more);
-        object
-    };
-    vec![
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}),
-        with(
-            role.clone(),
-            json!({"kind": "ClusterRole", "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}]}),
-        ),
-        with(
-            role,
-            json!({
-                "kind": "ClusterRoleBinding",
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
-                "subjects": [{"kind": "ServiceAccount", "name": "setup", "namespace": namespace}],
-            }),
-        ),
-        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": {
-            "selector": {"matchLabels": {"app": namespace}},
-            "template": {"metadata": {"labels": {"app": namespace}}, "spec": {
-                "serviceAccountName": "setup",
-                "initContainers": [{
-                    "name": "setup", "image": "setup", "command": ["sh", "-c", done],
-                    "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
-                }],
-                "containers": [{"name": "pause", "image": "pause", "command": ["sleep", "1000000"]}],
-            }},
-        }}),
-    ]
-}
-
-/// What an update of a Node's status takes, as a kubelet makes it: the times of four conditions go up, and the
-/// whole Node comes back.
-async fn status_updates(figures: &mut Figures) -> Result<()> {
-    let subject = format!("status of a node with {TASKS} tasks");
-    progress(&subject);
-    let cluster = start(1).await?;
-    let nodes: Api<DynamicObject> =
-        Api::all_with(cluster.client(), &kube::core::ApiResource::erase::<Node>(&()));
-    let mut before = None;
-    for round in ["before", "after"] {
-        if round == "after" {
-            for number in 1..=TASKS {
-                let script = "echo configured > $NODE_ANNOTATOR_FACTS/value; echo 1.37.0 > $NODE_ANNOTATOR_FACTS/version";
-                let facts = NamedFacts { names: vec!["version".to_owned()], ..NamedFacts::default() };
-                install(&cluster, &format!("task-{number}"), script, facts).await?;
-            }
-            for number in 1..=TASKS {
-                wait_for_label(&cluster, "n1", &format!("k8s.haim.dev/task-{number}")).await?;
-            }
-        }
-        let json = serde_json::to_vec(&nodes.get("n1").await?)?.len();
-        let (sent, received) = update_status(&cluster.client()).await?;
-        let (json_before, _, received_before) = *before.get_or_insert((json, sent, received));
-        let over = |value: usize| (round == "after").then(|| float(value));
-        let figure = |name: &str, value| Figure::bytes(&subject, &format!("{name}, {round}"), value);
-        figures.add(figure("the Node as JSON", json).over(over(json_before)));
-        figures.add(figure("an update, sent", sent));
-        figures.add(figure("an update, received (protobuf)", received).over(over(received_before)));
-    }
-    Ok(())
-}
-
-/// Sends what a kubelet sends, and returns how many bytes went and came.
-async fn update_status(client: &Client) -> Result<(usize, usize)> {
-    let kinds = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
-    let conditions: Vec<_> =
-        kinds.iter().map(|kind| json!({"type": kind, "lastHeartbeatTime": "2026-01-01T00:00:00Z"})).collect();
-    let order: Vec<_> = kinds.iter().map(|kind| json!({"type": kind})).collect();
-    let status = json!({"status": {"$setElementOrder/conditions": order, "conditions": conditions}});
-    let body = serde_json::to_vec(&status)?;
-    let sent = body.len();
-    let request = HttpRequest::patch("/api/v1/nodes/n1/status")
-        .header(CONTENT_TYPE, "application/strategic-merge-patch+json")
-        .header(ACCEPT, "application/vnd.kubernetes.protobuf")
-        .body(body)?;
-    let mut answer = std::pin::pin!(client.request_stream(request).await?);
-    let mut bytes = Vec::new();
-    answer.read_to_end(&mut bytes).await?;
-    Ok((sent, bytes.len()))
 }

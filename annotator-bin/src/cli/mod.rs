@@ -35,7 +35,7 @@ use crate::trouble::Trouble;
 /// Without a command it runs: `node-annotator --dry-run` is `node-annotator run --dry-run`. Every option is
 /// an environment variable too; one that is set to nothing counts as unset.
 #[derive(Debug, Parser)]
-#[command(name = App::STOCK.name, version = App::STOCK.version, max_term_width = 100)]
+#[command(name = App::STOCK.name, version = App::STOCK.long_version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

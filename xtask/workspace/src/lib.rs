@@ -1,11 +1,15 @@
 //! The checkout, cargo in it, and where cargo puts things.
 
+pub mod documents;
 pub mod static_binary;
+mod target;
 
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+pub use target::{RELEASED, Target};
 
 /// Names the Kubernetes minor version for everything that does not ask for a particular one.
 pub const KUBERNETES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_KUBERNETES";

@@ -59,7 +59,12 @@ pods are there, delete its ClusterRoleBinding first.";
 impl DoctorCommand {
     pub(super) fn run(&self, app: &App) -> anyhow::Result<Exit> {
         let Self { namespace, cluster, deadline, keys, output } = self;
-        let settings = Settings { installation: namespace.clone(), prefix: keys.prefix.clone(), app: *app };
+        let settings = Settings {
+            installation: namespace.clone(),
+            prefix: keys.prefix.clone(),
+            expire: None,
+            app: *app,
+        };
         let diagnosis = in_time(&settings, cluster.kubeconfig.clone(), *deadline)?;
         print(&render(&diagnosis, output.output))?;
         Ok(diagnosis.exit())

@@ -110,7 +110,7 @@ impl Plan {
             })
             .collect();
         let released = entries.iter().filter_map(|entry| installed.release(node, &entry.collector));
-        let released: BTreeMap<_, _> = released.collect();
+        let released: Vec<_> = released.map(|(key, value)| keep(key, &value)).collect();
         if labels.is_empty() && released.is_empty() {
             return;
         }

@@ -37,15 +37,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Removal {
     pub(crate) node: String,
-<<<<<<< HEAD
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
-    /// Labels that are set in the same patch, whatever they were: those that release the node for a task.
-    pub(crate) released: BTreeMap<String, String>,
-=======
     pub(crate) labels: Seen,
     pub(crate) annotations: Seen,
->>>>>>> main
+    /// Labels that are set in the same patch, whatever they were: those that release the node for a task.
+    pub(crate) released: Seen,
     /// Annotations that stay, and without whose values nothing is removed either.
     pub(crate) while_annotated: Seen,
 }
@@ -268,7 +263,7 @@ mod tests {
 
     #[test]
     fn values_are_tested_before_anything_is_changed() {
-        let released = [("k8s.haim.dev/tune.released".to_owned(), "h1".to_owned())].into();
+        let released = vec![("k8s.haim.dev/tune.released".into(), "h1".into())];
         assert_eq!(
             Removal { released, ..removal() }.patch(),
             [

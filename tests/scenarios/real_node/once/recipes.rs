@@ -95,6 +95,10 @@ fn with_image_of_tests(container: &mut Value) {
         return;
     }
     container["image"] = json!(IMAGE);
+    // Root, as in the images that the recipes name.
+    if container["securityContext"]["runAsUser"].is_null() {
+        container["securityContext"]["runAsUser"] = json!(0);
+    }
     let Some(args) = container["args"].as_array_mut() else { return };
     let Some(first) = args.iter().position(|word| word == "--").map(|place| place + 1) else { return };
     if args[first].as_str().is_some_and(|word| !word.starts_with('/')) {

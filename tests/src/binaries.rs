@@ -1,4 +1,4 @@
-//! The programs of Kubernetes, of a node and of monitoring: built once from pinned Go modules and kept under `target/`, or
+//! The programs of Kubernetes, of a node, of monitoring and of Helm: built once from pinned Go modules and kept under `target/`, or
 //! ready-made ones.
 
 mod build;
@@ -46,6 +46,12 @@ pub enum Tool {
     HostLocal,
     /// What checks and tries rules of Prometheus.
     Promtool,
+    /// What installs charts, in its third version.
+    Helm3,
+    /// The same in its fourth version.
+    Helm4,
+    /// What keeps images and charts.
+    Registry,
     /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
     /// way.
     Idle,
@@ -88,6 +94,9 @@ impl Tool {
             Self::Bridge => "bridge",
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
+            Self::Helm3 => "helm3",
+            Self::Helm4 => "helm4",
+            Self::Registry => "registry",
             Self::Idle => "idle",
         }
     }
@@ -107,6 +116,9 @@ impl Tool {
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
+            Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
+            Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
             Self::Idle => "./idle",
         }
     }
@@ -115,17 +127,32 @@ impl Tool {
         Self::KUBERNETES.contains(&self)
     }
 
-    fn is_of_node(self) -> bool {
-        Self::NODE.contains(&self) && !self.is_of_kubernetes()
+    /// The pinned modules that it is built from.
+    fn modules(self, minor: &str) -> Result<Modules> {
+        match self {
+            tool if tool.is_of_kubernetes() => Modules::kubernetes(minor),
+            Self::Promtool => {
+                Modules::pinned("monitoring", "Prometheus' tools", "github.com/prometheus/prometheus")
+            }
+            Self::Helm3 => Modules::pinned("helm/3", "Helm", "helm.sh/helm/v3"),
+            Self::Helm4 => Modules::pinned("helm/4", "Helm", "helm.sh/helm/v4"),
+            Self::Registry => {
+                Modules::pinned("registry", "distribution", "github.com/distribution/distribution/v3")
+            }
+            _ => Modules::pinned(
+                "node",
+                "runc, network plugins and containerd",
+                "github.com/containerd/containerd/v2",
+            ),
+        }
     }
 }
 
-/// Folders in which the programs asked for are ready to run.
+/// Programs that are ready to run.
 #[derive(Clone, Debug)]
 pub struct Binaries {
-    kubernetes: PathBuf,
-    node: PathBuf,
-    monitoring: PathBuf,
+    /// The folder of each that was asked for.
+    folders: Vec<(Tool, PathBuf)>,
 }
 
 impl Binaries {
@@ -138,33 +165,34 @@ impl Binaries {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);
         }
-        let (kubernetes, others): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
-        let (node, monitoring): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|tool: &Tool| tool.is_of_node());
-        let built = |modules: fn() -> Result<Modules>, tools: &[Tool]| {
-            if tools.is_empty() { Ok(PathBuf::new()) } else { modules()?.programs(tools) }
-        };
         let minor = minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?;
-        Ok(Self {
-            kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
-            node: built(Modules::node, &node)?,
-            monitoring: built(Modules::monitoring, &monitoring)?,
-        })
+        // Those of one folder together: they are built under one lock.
+        let mut groups: Vec<(Modules, Vec<Tool>)> = Vec::new();
+        for tool in tools {
+            let modules = tool.modules(&minor)?;
+            match groups.iter_mut().find(|(group, _)| group.folder == modules.folder) {
+                Some((_, of_group)) => of_group.push(*tool),
+                None => groups.push((modules, vec![*tool])),
+            }
+        }
+        let mut folders = Vec::new();
+        for (modules, of_group) in groups {
+            let folder = modules.programs(&of_group)?;
+            folders.extend(of_group.into_iter().map(|tool| (tool, folder.clone())));
+        }
+        Ok(Self { folders })
     }
 
     /// The path of a program that was asked for.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        let folder = match tool {
-            tool if tool.is_of_kubernetes() => &self.kubernetes,
-            tool if tool.is_of_node() => &self.node,
-            _ => &self.monitoring,
-        };
-        folder.join(tool.name())
+        let found = self.folders.iter().find(|(it, _)| *it == tool);
+        found.map(|(_, folder)| folder.join(tool.name())).unwrap_or_default()
     }
 
     /// The folder of the node's programs but the kubelet.
-    pub(crate) fn node_folder(&self) -> &Path {
-        &self.node
+    pub(crate) fn node_folder(&self) -> PathBuf {
+        let found = self.folders.iter().find(|(tool, _)| *tool == Tool::Containerd);
+        found.map(|(_, folder)| folder.clone()).unwrap_or_default()
     }
 }
 
@@ -184,7 +212,7 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries { kubernetes: folder.clone(), node: folder.clone(), monitoring: folder })
+    Ok(Binaries { folders: tools.iter().map(|tool| (*tool, folder.clone())).collect() })
 }
 
 /// The go command, deaf to a workspace around this checkout.

@@ -43,24 +43,12 @@ impl Modules {
         Ok(Self { title, folder, version, pins, output })
     }
 
-    /// What a node has beside the kubelet. It is the same for all versions of Kubernetes.
-    pub(super) fn node() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
+    /// Those of a folder of this crate, of which one has the version that people are told.
+    pub(super) fn pinned(folder: &str, name: &str, module: &str) -> Result<Self> {
+        let output = target_folder().join("kubernetes").join(folder.replace('/', "-"));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let pins = read_pins(&folder)?;
-        let version =
-            pin::required_version(&pins.0, "github.com/containerd/containerd/v2").unwrap_or_default();
-        let title = format!("containerd {version}, runc and network plugins");
-        let output = target_folder().join("kubernetes").join("node");
-        Ok(Self { title, folder, version: String::new(), pins, output })
-    }
-
-    /// What tries the rules for monitoring.
-    pub(super) fn monitoring() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
-        let pins = read_pins(&folder)?;
-        let version = pin::required_version(&pins.0, "github.com/prometheus/prometheus").unwrap_or_default();
-        let title = format!("Prometheus' tools {version}");
-        let output = target_folder().join("kubernetes").join("monitoring");
+        let title = format!("{name} {}", pin::required_version(&pins.0, module).unwrap_or_default());
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 

@@ -22,7 +22,8 @@ struct Cli {
 enum Task {
     /// Write the generated pages of `docs` and the table of collectors in README
     GenDocs(docs::Options),
-    /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring` and `deploy/rbac`
+    /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring`, `deploy/rbac` and the data of
+    /// the Helm chart
     GenManifests(manifests::Options),
     /// Write a container image as an OCI archive: of this checkout, or of another static binary
     ///

@@ -1,7 +1,5 @@
 //! Who a binary is: its name, its version, and the image that it comes in.
 
-use std::process::ExitCode;
-
 /// A binary of this library: the stock one, or one with collectors of its own.
 ///
 /// The crates of the collectors are named once, since a crate that nothing names is not linked:
@@ -23,6 +21,8 @@ pub struct App {
     pub(crate) name: &'static str,
     /// Its version.
     pub(crate) version: &'static str,
+    /// What `--version` says of it.
+    pub(crate) long_version: &'static str,
     /// The image that holds it, for its manifests.
     pub(crate) image: Option<&'static str>,
 }
@@ -32,6 +32,7 @@ impl App {
     pub(crate) const STOCK: Self = Self {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
+        long_version: env!("NODE_ANNOTATOR_LONG_VERSION"),
         image: Some(concat!(env!("CARGO_PKG_NAME"), ":", env!("CARGO_PKG_VERSION"))),
     };
 
@@ -43,7 +44,7 @@ impl App {
     pub const fn new(name: &'static str, version: &'static str) -> Self {
         assert!(is_word(name), "the name of an app is one word of visible ASCII");
         assert!(is_word(version), "the version of an app is one word of visible ASCII");
-        Self { name, version, image: None }
+        Self { name, version, long_version: version, image: None }
     }
 
     /// Names the image that holds it, by which its manifests go unless `--image` says otherwise.
@@ -53,9 +54,11 @@ impl App {
         self
     }
 
-    /// The whole of the binary: reads the command line, does what it says, and returns the exit code.
-    pub fn main(&self) -> ExitCode {
-        crate::cli::main(self)
+    /// Says what `--version` prints in place of the version alone, such as `0.3.0 (1a2b3c4d5e6f)` with a commit.
+    #[must_use]
+    pub const fn long_version(mut self, text: &'static str) -> Self {
+        self.long_version = text;
+        self
     }
 
     /// Who it is in the API server's audit log.

@@ -81,6 +81,8 @@ pub struct Settings {
     pub queue: Queue,
     /// When what is stale runs again by itself; never without one.
     pub expire: Option<Schedule>,
+    /// After how many days facts run again with it, whatever boot they are of; never without one.
+    pub expire_max_age: Option<u16>,
     /// The version of the binary that makes these manifests, and that the image holds.
     pub version: String,
     /// The command that makes these manifests, for the first line of each file.
@@ -120,6 +122,7 @@ impl Settings {
             policy: PolicyMode::default(),
             queue: Queue::default(),
             expire: None,
+            expire_max_age: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: "cargo xtask gen-manifests".to_owned(),
             task: None,

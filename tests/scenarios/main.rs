@@ -3,6 +3,7 @@
 mod attack;
 mod control_plane;
 mod doctor;
+mod documents;
 mod failures;
 mod fleet;
 mod giving_up;

@@ -3,6 +3,7 @@
 //! This crate links little, so that the first check reports soon. A task that needs the collectors, the
 //! manifests or a cluster is a crate of its own below this folder, which cargo builds when it is asked for.
 
+mod book;
 mod forward;
 mod new_collector;
 mod step;
@@ -41,7 +42,9 @@ enum Task {
     /// Show it: a local cluster, the generated DaemonSets, and what happens, as it happens
     #[command(disable_help_flag = true)]
     Demo(Forwarded),
-    /// Write the generated pages of `docs` and the table of collectors in README
+    /// Make a book of the pages of `docs`, in `target/book`; the first time mdBook is built
+    Book(book::Options),
+    /// Write the generated pages of `docs`, and what is generated in others
     #[command(disable_help_flag = true)]
     GenDocs(Forwarded),
     /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Try(options) => try_collector::run(&options),
         Task::NewCollector(options) => new_collector::run(&options),
+        Task::Book(options) => book::run(&options),
         Task::Bench(forwarded) => forwarded.to(Program::Cluster, "bench"),
         Task::Compare(forwarded) => forwarded.to(Program::Compare, "compare"),
         Task::Demo(forwarded) => forwarded.to(Program::Cluster, "demo"),

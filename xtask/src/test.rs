@@ -109,6 +109,7 @@ fn on_the_newest(options: &Options) -> Vec<Step> {
             &[&["test"], &OUT_OF_TREE[..], &AS_IN_THE_WORKSPACE[..]].concat(),
         ),
         step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
+        step("book", &["xtask", "book"]),
     ];
     if !options.no_cluster {
         steps.push(binary());

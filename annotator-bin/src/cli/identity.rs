@@ -8,7 +8,7 @@ use crate::app::App;
 /// Puts the binary in the place of the stock one: in its name and version, in help, and as the image of its
 /// manifests.
 pub(super) fn of_app(command: Command, app: &App) -> Command {
-    let command = command.name(app.name).version(app.version);
+    let command = command.name(app.name).version(app.long_version);
     let command = if *app == App::STOCK { command } else { renamed(command, app.name) };
     command.mut_subcommands(|command| match (command.get_name(), app.image) {
         ("manifests", Some(image)) => command.mut_arg("image", |arg| arg.default_value(image)),
@@ -64,6 +64,9 @@ mod tests {
     fn a_binary_speaks_of_itself() {
         let mut command = command_of(&RACK);
         assert_eq!(command.render_version(), "rack-annotator 0.3.0\n");
+        let of_commit = RACK.long_version("0.3.0 (1a2b3c4d5e6f)");
+        assert_eq!(command_of(&of_commit).render_version(), "rack-annotator 0.3.0 (1a2b3c4d5e6f)\n");
+        assert_eq!(of_commit.user_agent(), "rack-annotator/0.3.0");
         for command in std::iter::once(command.render_long_help().to_string())
             .chain(["run", "manifests", "doctor"].map(|command| help(&RACK, command)))
         {

@@ -256,7 +256,7 @@ impl From<ClusterError> for Trouble {
                 "the connection to the API server broke",
                 "the API server is restarting, or a proxy or load balancer in between closes the connection",
             ),
-            Reason::Forbidden => return Self::new(format!("not allowed: {}", error.detail), ADMINISTRATOR),
+            Reason::Forbidden => return Self::new(format!("not allowed: {}", error.detail), RIGHTS),
             Reason::WebhookFailed => {
                 return error.with_words(
                     format_args!("the webhook `{}` does not answer the API server", error.refuser()),
@@ -294,6 +294,11 @@ pub const WEBHOOK_FAILED: &str = "whoever runs the webhook has to bring it back;
 /// The rights that an operator's commands need.
 pub const ADMINISTRATOR: &str =
     "run it with the rights of a cluster administrator: `kubectl auth can-i '*' '*'` must say yes";
+
+/// Who looks at a fleet needs less than that.
+const RIGHTS: &str = "a cluster administrator may grant it: kubectl apply --kustomize deploy/rbac, and a binding of the \
+     ClusterRole `node-annotator.read` (deploy/rbac/reading.yaml) or, for rerun, expire and clean, `node-annotator.write` \
+     (writing.yaml); doctor needs all rights";
 
 /// For commands that read, each failure of which is a trouble.
 impl From<kube::Error> for Trouble {

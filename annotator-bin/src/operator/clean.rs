@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use node_annotator_core::key::nfd_name;
 use node_annotator_core::{Prefix, Registry};
 
+use super::fleet::kept::Kept;
 use super::fleet::node::Node;
-use super::fleet::removal::Removal;
+use super::fleet::removal::{Removal, Seen};
 use super::fleet::selection::{Collectors, Nodes};
 use super::lists::{Form as ListForm, Reader};
 use crate::trouble::Trouble;
@@ -36,8 +37,9 @@ impl Keys {
     ) -> Result<Self, Trouble> {
         let mut keys = Self::default();
         let opt_out = prefix.opt_out();
+        let mut texts = Kept::<str>::default();
         let take = |node: Node| {
-            let mut pick = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let mut pick = |map: &BTreeMap<String, String>| -> Seen {
                 let ours = map.iter().filter(|(key, _)| **key != opt_out).filter(|(key, _)| {
                     let ours = prefix.parts(key).map(|(collector, _)| collector);
                     let Some(collector) = ours.or_else(|| collector_of_nfd(key, &node, registry)) else {
@@ -52,7 +54,7 @@ impl Keys {
                     *counts.entry(collector.to_owned()).or_default() += 1;
                     is_known || all_under_prefix
                 });
-                ours.map(|(key, value)| (key.clone(), value.clone())).collect()
+                ours.map(|(key, value)| (texts.keep(key), texts.keep(value))).collect()
             };
             let (labels, annotations) = (pick(node.labels()), pick(node.annotations()));
             let removal = Removal { node: node.name().to_owned(), labels, annotations, ..Removal::default() };

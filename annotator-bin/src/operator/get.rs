@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use node_annotator_core::{Prefix, Registry};
 use serde::Serialize;
 
 use super::condition::{Key, value};
+use super::fleet::kept::Kept;
 use super::fleet::names;
 use super::fleet::node::Node;
 use super::fleet::selection::Nodes;
@@ -38,9 +40,12 @@ pub(crate) struct Facts {
 struct NodeFacts {
     name: String,
     /// For each key.
-    values: Vec<Option<String>>,
-    sort_by: Vec<Option<String>>,
+    values: Vec<Value>,
+    sort_by: Vec<Value>,
 }
+
+/// What a node has of a fact, or a label.
+type Value = Option<Arc<str>>;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -95,8 +100,9 @@ impl Facts {
         show: &Show,
     ) -> Result<Self, Trouble> {
         let mut facts = Self { keys: show.columns(registry), nodes: Vec::new() };
-        let values = |node: &Node, keys: &[Key]| -> Vec<_> {
-            keys.iter().map(|key| key.value(node, prefix).map(str::to_owned)).collect()
+        let mut texts = Kept::<str>::default();
+        let mut values = |node: &Node, keys: &[Key]| -> Vec<_> {
+            keys.iter().map(|key| key.value(node, prefix).map(|text| texts.keep(text))).collect()
         };
         let take = |node: Node| {
             facts.nodes.push(NodeFacts {
@@ -161,9 +167,9 @@ impl Facts {
     }
 
     /// The nodes by what they are grouped by, in the order in which the first of each comes.
-    fn groups(&self, show: &Show) -> Vec<(&[Option<String>], Vec<&NodeFacts>)> {
+    fn groups(&self, show: &Show) -> Vec<(&[Value], Vec<&NodeFacts>)> {
         let mut order = Vec::new();
-        let mut groups: BTreeMap<&[Option<String>], Vec<&NodeFacts>> = BTreeMap::new();
+        let mut groups: BTreeMap<&[Value], Vec<&NodeFacts>> = BTreeMap::new();
         for node in &self.nodes {
             let by = &node.values[..show.group_by.len()];
             groups.entry(by).or_insert_with(|| {
@@ -224,7 +230,7 @@ impl Facts {
     }
 
     /// Values by the names of their keys.
-    fn named<'a>(&'a self, values: &'a [Option<String>]) -> BTreeMap<&'a str, &'a str> {
+    fn named<'a>(&'a self, values: &'a [Value]) -> BTreeMap<&'a str, &'a str> {
         let pairs = self.keys.iter().zip(values);
         pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?))).collect()
     }
@@ -253,7 +259,7 @@ mod tests {
         ] {
             let values = |keys: &[Key]| {
                 let value = |key: &Key| if key.as_str() == "kernel" { kernel } else { pool };
-                keys.iter().map(|key| value(key).map(str::to_owned)).collect()
+                keys.iter().map(|key| value(key).map(Arc::from)).collect()
             };
             let (of_columns, sort_by) = (values(&facts.keys), values(&show.sort_by));
             facts.nodes.push(NodeFacts { name: name.to_owned(), values: of_columns, sort_by });

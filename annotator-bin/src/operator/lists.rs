@@ -4,16 +4,16 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::AsyncReadExt as _;
+use futures_util::AsyncBufReadExt as _;
 use http::Request as HttpRequest;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Client, Resource};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
+use super::items::Items;
 use crate::cluster::ClusterError;
 use crate::trouble::Trouble;
 
@@ -22,14 +22,6 @@ const PAGE: u32 = 500;
 
 /// A list that has more pages has no end: Kubernetes is not made for so many objects of these kinds.
 const MAX_PAGES: usize = 400;
-
-/// Some of all objects, and how to ask for more.
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    metadata: ListMeta,
-    /// An empty list may say null.
-    items: Option<Vec<T>>,
-}
 
 /// How much of each object is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,25 +62,24 @@ impl Reader {
         &self.client
     }
 
-    /// Sends a request, and reads the whole answer.
+    /// Sends a request, and decodes the answer.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         request: Result<HttpRequest<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, ClusterError> {
-        let request = request.map_err(|error| ClusterError::from(&kube::Error::BuildRequest(error)))?;
-        let answer = read(&self.client, request);
-        let answer = match self.timeout {
-            None => answer.await,
-            Some(time) => timeout(time, answer).await.map_err(|_| ClusterError::silent_for(time))?,
+        let mut bytes = Vec::new();
+        let take = &mut |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok(())
         };
-        let answer = answer.and_then(|bytes| serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError));
-        answer.map_err(|error| ClusterError::from(&error))
+        self.receive(request, take).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClusterError::from(&kube::Error::SerdeError(error)))
     }
 
     /// Hands over each object of a query, page by page, in order of name. Returns the resource
     /// version of the list, from which a watch goes on.
     ///
-    /// An object is decoded to what `T` names, and no more of it is kept.
+    /// An object is decoded to what `T` names as soon as it has come, and no more of it is kept.
     pub(crate) async fn visit<K, T>(
         &self,
         query: Query<'_>,
@@ -99,30 +90,61 @@ impl Reader {
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
     {
+        let take = &mut |item: &[u8]| serde_json::from_slice(item).map(&mut take);
+        let path = Request::new(K::url_path(&(), query.namespace));
+        self.visit_pages(&path, query, form, &K::plural(&()), take).await
+    }
+
+    /// The same of any kind: it is compiled once.
+    async fn visit_pages(
+        &self,
+        path: &Request,
+        query: Query<'_>,
+        form: Form,
+        kind: &str,
+        take: &mut dyn FnMut(&[u8]) -> serde_json::Result<()>,
+    ) -> Result<String, Trouble> {
         let mut parameters = ListParams::default().limit(PAGE);
         parameters.label_selector = query.labels.map(str::to_owned);
         parameters.field_selector = query.fields.map(str::to_owned);
-        let path = Request::new(K::url_path(&(), query.namespace));
         let mut count = 0;
         for _ in 0..MAX_PAGES {
             let request = match form {
                 Form::Whole => path.list(&parameters),
                 Form::Metadata => path.list_metadata(&parameters),
             };
-            let page: Page<T> = self.ask(request).await?;
-            for item in page.items.into_iter().flatten() {
+            let mut items = Items::default();
+            let take = &mut |item: &[u8]| {
                 count += 1;
-                take(item);
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                take(item)
+            };
+            self.receive(request, &mut |piece: &[u8]| items.read(piece, take)).await?;
+            let metadata =
+                items.metadata().map_err(|error| ClusterError::from(&kube::Error::SerdeError(error)))?;
+            match metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(page.metadata.resource_version.unwrap_or_default()),
+                None => return Ok(metadata.resource_version.unwrap_or_default()),
             }
         }
         Err(Trouble::new(
-            format!("the list of {} does not end: {count} objects were read", K::plural(&())),
+            format!("the list of {kind} does not end: {count} objects were read"),
             "is that an API server, or a proxy that answers each request alike?",
         ))
+    }
+
+    /// Sends a request, and hands over the answer piece by piece.
+    async fn receive(
+        &self,
+        request: Result<HttpRequest<Vec<u8>>, kube::core::request::Error>,
+        take: &mut dyn FnMut(&[u8]) -> serde_json::Result<()>,
+    ) -> Result<(), ClusterError> {
+        let request = request.map_err(|error| ClusterError::from(&kube::Error::BuildRequest(error)))?;
+        let answer = receive(&self.client, request, take);
+        let answer = match self.timeout {
+            None => answer.await,
+            Some(time) => timeout(time, answer).await.map_err(|_| ClusterError::silent_for(time))?,
+        };
+        answer.map_err(|error| ClusterError::from(&error))
     }
 
     /// All objects of a kind, in one namespace or in all.
@@ -132,8 +154,11 @@ impl Reader {
     {
         let mut items = Vec::new();
         let query = Query { namespace, ..Query::default() };
-        self.visit::<K, K>(query, Form::Whole, |item| items.push(item)).await?;
-        Ok(items)
+        // What decodes a pod is large, and the program has it for values: another for text would double it.
+        let decode = |item: Value| items.push(serde_json::from_value(item));
+        self.visit::<K, Value>(query, Form::Whole, decode).await?;
+        let items: Result<_, _> = items.into_iter().collect();
+        items.map_err(|error| kube::Error::SerdeError(error).into())
     }
 }
 
@@ -145,12 +170,21 @@ where
     Reader::new(client.clone(), None).list(namespace).await
 }
 
-/// Reads an answer into one buffer: the client's own way has a page of whole Nodes in memory three times.
-async fn read(client: &Client, request: HttpRequest<Vec<u8>>) -> Result<Vec<u8>, kube::Error> {
+async fn receive(
+    client: &Client,
+    request: HttpRequest<Vec<u8>>,
+    take: &mut dyn FnMut(&[u8]) -> serde_json::Result<()>,
+) -> Result<(), kube::Error> {
     let mut answer = pin!(client.request_stream(request).await?);
-    let mut bytes = Vec::new();
-    answer.read_to_end(&mut bytes).await.map_err(cause)?;
-    Ok(bytes)
+    loop {
+        let piece = answer.fill_buf().await.map_err(cause)?;
+        let length = piece.len();
+        if length == 0 {
+            return Ok(());
+        }
+        take(piece).map_err(kube::Error::SerdeError)?;
+        answer.consume_unpin(length);
+    }
 }
 
 /// What the client has wrapped for the sake of the stream.

@@ -13,6 +13,7 @@ pub(crate) mod drift;
 pub(crate) mod expire;
 pub(crate) mod fleet;
 pub(crate) mod get;
+mod items;
 pub(crate) mod lists;
 pub(crate) mod progress;
 pub(crate) mod report;

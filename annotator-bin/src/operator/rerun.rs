@@ -1,12 +1,14 @@
 //! `rerun`: takes done and failed labels away, so that the DaemonSets run the collectors again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fleet::follow::{Change, Follow};
 use super::fleet::installed::{Hold, Installed};
+use super::fleet::kept::Kept;
 use super::fleet::names;
 use super::fleet::node::Node;
 use super::fleet::removal::{Removal, Removed, Tally, remove, version};
@@ -57,7 +59,9 @@ pub(crate) struct Plan {
     /// these until it ends.
     trying: usize,
     /// The collectors of each of them, which run again.
-    collectors: BTreeMap<String, Vec<Entry>>,
+    collectors: BTreeMap<String, Arc<[Entry]>>,
+    texts: Kept<str>,
+    entries: Kept<[Entry]>,
 }
 
 impl Plan {
@@ -89,10 +93,11 @@ impl Plan {
         self.trying += usize::from(!tried.is_empty());
         let keys =
             entries.iter().flat_map(|entry| [prefix.done(&entry.collector), prefix.failed(&entry.collector)]);
-        let labels: BTreeMap<_, _> = keys
+        let mut keep = |key: String, value: &str| (self.texts.keep(&key), self.texts.keep(value));
+        let labels: Vec<_> = keys
             .filter_map(|key| {
-                let value = node.label(&key)?.to_owned();
-                Some((key, value))
+                let value = node.label(&key)?;
+                Some(keep(key, value))
             })
             .collect();
         if labels.is_empty() {
@@ -101,8 +106,8 @@ impl Plan {
         // The facts of a run in between are of another boot, and its labels say the same as before.
         let boot_ids = entries.iter().map(|entry| prefix.boot_id(&entry.collector));
         let while_annotated = boot_ids.filter_map(|key| {
-            let value = node.annotation(&key)?.to_owned();
-            Some((key, value))
+            let value = node.annotation(&key)?;
+            Some(keep(key, value))
         });
         let removal = Removal {
             node: node.name().to_owned(),
@@ -112,7 +117,7 @@ impl Plan {
         };
         let is_held = entries.iter().any(|entry| installed.hold(node, &entry.collector).is_some());
         if is_held { &mut self.leaving } else { &mut self.removals }.push(removal);
-        self.collectors.insert(node.name().to_owned(), entries);
+        self.collectors.insert(node.name().to_owned(), self.entries.keep(&entries));
     }
 
     /// Whether there is nothing to do, now or later.
@@ -136,7 +141,7 @@ impl Plan {
             installed.refresh_pods(reader).await?;
             let has_pod = |removal: &Removal| {
                 let entries = self.collectors.get(&removal.node);
-                let mut entries = entries.into_iter().flatten();
+                let mut entries = entries.into_iter().flat_map(|entries| &**entries);
                 entries.any(|entry| installed.running(&removal.node, &entry.collector).next().is_some())
             };
             let (still, free): (Vec<_>, Vec<_>) = self.leaving.drain(..).partition(has_pod);
@@ -261,7 +266,7 @@ pub(crate) async fn rerun(
                     Change::Seen(node, (version, entries)) => {
                         listed.insert(node.clone());
                         if open.get(&node).is_some_and(|removed| version > *removed) {
-                            match ended(&entries, plan.collectors.get(&node)) {
+                            match ended(&entries, plan.collectors.get(&node).map(|entries| &**entries)) {
                                 None => continue,
                                 Some(Ok(())) => reran.done += 1,
                                 Some(Err(why)) => reran.failed.push((node.clone(), why)),
@@ -284,7 +289,7 @@ pub(crate) async fn rerun(
 
 /// Whether a node is done again, or has failed. An error from before stays until a run succeeds, and tells
 /// nothing.
-fn ended(now: &[Entry], before: Option<&Vec<Entry>>) -> Option<Result<(), String>> {
+fn ended(now: &[Entry], before: Option<&[Entry]>) -> Option<Result<(), String>> {
     let mut is_done = true;
     for entry in now {
         let of_before = before.into_iter().flatten().find(|before| before.collector == entry.collector);

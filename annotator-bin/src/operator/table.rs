@@ -8,6 +8,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table as Drawing, Width as ComfyWidth};
 use node_annotator_core::fact::clean;
 use serde::Serialize;
+use textwrap::core::display_width;
 
 /// The schema of all JSON and YAML that commands for a fleet print. A field is added without a new version;
 /// nothing that is there changes its meaning.
@@ -61,34 +62,25 @@ impl Table {
     }
 
     /// For people. Within a width, long texts go on below.
-    pub(crate) fn text(&self, is_wide: bool, width: Option<u16>) -> String {
+    pub(crate) fn text(mut self, is_wide: bool, width: Option<u16>) -> String {
+        let width = width.map(|width| width.max(MIN_WIDTH));
         let shown: Vec<_> = self.columns.iter().map(|(_, only_wide)| is_wide || !only_wide).collect();
-        let pick = |row: &[String]| -> Vec<String> {
-            row.iter().zip(&shown).filter(|(_, shown)| **shown).map(|(text, _)| text.clone()).collect()
-        };
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| name.to_uppercase()).collect();
-        let mut drawing = Drawing::new();
-        drawing.load_style(NOTHING).set_header(pick(&names));
+        let names = self.columns.iter().map(|(name, _)| name.to_uppercase()).collect();
+        let mut lines = vec![names];
+        lines.append(&mut self.rows);
+        if !shown.iter().all(|shown| *shown) {
+            for line in &mut lines {
+                let mut shown = shown.iter();
+                line.retain(|_| shown.next().is_none_or(|shown| *shown));
+            }
+        }
+        let widest = |column: usize| lines.iter().map(|line| display_width(&line[column])).max().unwrap_or(0);
+        let widths: Vec<_> = (0..lines[0].len()).map(widest).collect();
+        let whole: usize = widths.iter().map(|width| width + usize::from(PADDING)).sum();
         match width {
-            Some(width) => {
-                let width = width.max(MIN_WIDTH);
-                drawing.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-            }
-            None => drop(drawing.set_content_arrangement(ContentArrangement::Disabled)),
+            Some(width) if whole > usize::from(width) => drawn(lines, width),
+            _ => aligned(&lines, &widths),
         }
-        let mut rows: Vec<_> = self.rows.iter().map(|row| pick(row)).collect();
-        let whole = width.map(|width| whole_lists(&pick(&names), &mut rows, width.max(MIN_WIDTH)));
-        for row in rows {
-            drawing.add_row(row);
-        }
-        for (index, column) in drawing.column_iter_mut().enumerate() {
-            column.set_padding((0, PADDING));
-            if let Some(least) = whole.as_ref().and_then(|whole| whole[index]) {
-                column.set_constraint(ColumnConstraint::LowerBoundary(ComfyWidth::Fixed(least + PADDING)));
-            }
-        }
-        let lines: Vec<_> = drawing.lines().map(|line| line.trim_end().to_owned()).collect();
-        lines.join("\n") + "\n"
     }
 
     /// For spreadsheets, with all columns.
@@ -101,6 +93,40 @@ impl Table {
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         String::from_utf8(bytes).context("a table is text")
     }
+}
+
+/// Each row on one line.
+fn aligned(lines: &[Vec<String>], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        for (cell, width) in line.iter().zip(widths) {
+            text += cell;
+            let rest = width.saturating_sub(display_width(cell)) + usize::from(PADDING);
+            text.extend(std::iter::repeat_n(' ', rest));
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text
+}
+
+/// Within a width that not all of it has room in.
+fn drawn(mut lines: Vec<Vec<String>>, width: u16) -> String {
+    let mut rows = lines.split_off(1);
+    let names = lines.remove(0);
+    let least = whole_lists(&names, &mut rows, width);
+    let mut drawing = Drawing::new();
+    drawing.load_style(NOTHING).set_header(names);
+    drawing.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    drawing.add_rows(rows);
+    for (column, least) in drawing.column_iter_mut().zip(least) {
+        column.set_padding((0, PADDING));
+        if let Some(least) = least {
+            column.set_constraint(ColumnConstraint::LowerBoundary(ComfyWidth::Fixed(least + PADDING)));
+        }
+    }
+    let lines: Vec<_> = drawing.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// Breaks lists of names at their commas alone, so that no name is torn, and returns how wide each such column

@@ -1,10 +1,15 @@
 //! What an operator sees: help, catalogue, and what is wrong with a command line.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
 use crate::process::{faulty, run, stderr, stdout};
+
+#[path = "../../build.rs"]
+#[expect(dead_code, reason = "cargo starts it")]
+mod build_script;
 
 /// Exit code, stdout and stderr of a command.
 fn session(command: &mut Command) -> String {
@@ -118,6 +123,68 @@ fn completions_name_the_binary_that_was_called() {
             script.contains("faulty_collectors") && script.contains("publish-budget"),
             "{shell}: {script}"
         );
+    }
+}
+
+/// Commands that are typed up to a word, and what completes that word. `faulty-collectors` has a dash, which
+/// the generator of scripts minds.
+const COMPLETED: [(&[&str], &str); 5] = [
+    (&["sta"], "status"),
+    (&["status", "--max-a"], "--max-age"),
+    (&["status", "-o", "ya"], "yaml"),
+    (&["completions", "kub"], "kubectl"),
+    (&["once-step", "--ti"], "--timeout"),
+];
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("faulty-collectors");
+    std::os::unix::fs::symlink(faulty(&[]).get_program(), program).unwrap();
+    for (words, expected) in COMPLETED {
+        let script = r#"
+            source <(faulty-collectors completions bash)
+            COMP_WORDS=(faulty-collectors "$@")
+            COMP_CWORD=$#
+            [[ $(complete -p faulty-collectors) =~ -F\ ([^ ]+) ]]
+            "${BASH_REMATCH[1]}" faulty-collectors "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            printf '%s\n' "${COMPREPLY[@]}""#;
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script, "bash"]).args(words).env("PATH", path_with(folder.path()));
+        assert_eq!(stdout(&run(&mut bash)).trim(), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn kubectl_gets_completions_of_its_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-node_annotator");
+    std::os::unix::fs::symlink(faulty(&[]).get_program(), plugin).unwrap();
+    let program = folder.path().join("kubectl_complete-node_annotator");
+    std::fs::write(&program, run(&mut faulty(&["completions", "kubectl"])).stdout).unwrap();
+    let complete = |words: &[&str]| {
+        let mut bash = Command::new("bash");
+        stdout(&run(bash.arg(&program).args(words).env("PATH", path_with(folder.path()))))
+    };
+    for (words, expected) in COMPLETED {
+        assert_eq!(complete(words), format!("{expected}\n:4\n"), "{words:?}");
+    }
+    assert!(complete(&[""]).lines().any(|line| line == "run"));
+    // Nothing of ours: files.
+    assert_eq!(complete(&["status", "no-such-word"]), ":0\n");
+}
+
+fn path_with(folder: &Path) -> String {
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[test]
+fn a_packaged_crate_knows_its_commit() {
+    let packaged =
+        r#"{"git": {"sha1": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"}, "path_in_vcs": "annotator-bin"}"#;
+    assert_eq!(build_script::commit_in(packaged).as_deref(), Some("1a2b3c4d5e6f"));
+    for nothing in ["", "{}", r#"{"git": {"sha1": ""}}"#] {
+        assert_eq!(build_script::commit_in(nothing), None, "{nothing}");
     }
 }
 

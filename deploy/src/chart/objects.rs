@@ -44,7 +44,7 @@ pub(super) fn all(registry: &Registry) -> Result<Value, Error> {
         "allDone": all_done(&every)?,
         "startupTaint": with_slots(of_file(&with_taint(&every, OnFailure::Keep)?, "02-startup-taint.yaml")?),
         "expirePolicy": with_slots(of_file(&expiring(settings(every.clone())?), "02-expire-policy.yaml")?),
-        "expire": of_file(&expiring(settings(every.clone())?), "cronjob-expire.yaml")?,
+        "expire": of_file(&with_max_age(expiring(settings(every.clone())?)), "cronjob-expire.yaml")?,
         "daemonSet": daemon_set(&every)?,
         "check": check::objects(&settings(every)?),
     }))
@@ -70,6 +70,11 @@ fn of_each_set(every: &Selection, of: fn(&Settings) -> Result<Value, Error>) -> 
 
 fn expiring(settings: Settings) -> Settings {
     Settings { expire: Some(SCHEDULE.parse().expect("it is one")), ..settings }
+}
+
+/// Any age: the templates put that of the release in its place.
+fn with_max_age(settings: Settings) -> Settings {
+    Settings { expire_max_age: Some(1), stamp_day: true, ..settings }
 }
 
 /// Everything but policies and what makes pods, without `expire` and with it.

@@ -169,6 +169,9 @@ fn pod_spec(settings: &Settings) -> PodSpec {
     if *installation != Installation::default() {
         args.push(format!("--namespace={installation}"));
     }
+    if let Some(days) = settings.expire_max_age {
+        args.push(format!("--max-age={days}d"));
+    }
     PodSpec {
         restart_policy: Some("Never".to_owned()),
         node_selector: Some(placement::node_selector_of_image(settings)),

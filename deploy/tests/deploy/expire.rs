@@ -31,6 +31,22 @@ fn what_a_schedule_adds_to_the_manifests() {
 }
 
 #[test]
+fn what_is_old_runs_again_where_that_is_asked_for() {
+    let arguments = |settings: &Settings| {
+        let job = objects(settings).into_iter().find_map(|object| match object {
+            Object::CronJob(job) => Some(serde_json::to_value(job).unwrap()),
+            _ => None,
+        });
+        job.unwrap()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"].clone()
+    };
+    let plain = with(Some("@hourly"));
+    let prefix = format!("--prefix={}", plain.prefix);
+    assert_eq!(arguments(&plain), json!(["expire", prefix]));
+    let old = Settings { expire_max_age: Some(30), stamp_day: true, ..plain };
+    assert_eq!(arguments(&old), json!(["expire", prefix, "--max-age=30d"]));
+}
+
+#[test]
 fn the_flow_schema_alone_is_another_beside_what_is_added() {
     let others: Vec<_> =
         objects(&with(Some("@hourly"))).into_iter().filter(|object| !is_of_expire(object)).collect();

@@ -1,6 +1,7 @@
 //! `doctor`: a healthy installation passes, and each thing that is broken is seen, and nothing else.
 
 mod daemon_sets;
+mod expire;
 mod facts;
 mod labels;
 mod policy;
@@ -152,9 +153,12 @@ fn all_denials(verdict: &'static str) -> Vec<(&'static str, &'static str)> {
 
 /// A cluster of one node on which everything is done.
 async fn start() -> Result<(Cluster, Settings)> {
+    start_with(settings("cpu-model,kernel")).await
+}
+
+async fn start_with(settings: Settings) -> Result<(Cluster, Settings)> {
     let cluster = Cluster::start(Options::default()).await?;
     cluster.add_node(node_of("intel", "intel-xeon")).await?;
-    let settings = settings("cpu-model,kernel");
     let daemon_sets = install(&cluster, &settings).await?;
     for collector in ["cpu-model", "kernel"] {
         wait_for_label(&cluster, "intel", &key(collector)).await?;
@@ -200,7 +204,7 @@ async fn a_healthy_installation_passes_and_nothing_is_written() -> Result<()> {
         seen.checks.iter().filter(|check| check.namespace.as_deref() == Some(namespace)).count()
     };
     assert_eq!((of(NAMESPACE), of(&privileged)), (18, 18), "{seen:?}");
-    assert_eq!(seen.checks.len(), 13 + 18 + 18);
+    assert_eq!(seen.checks.len(), 14 + 18 + 18);
     let finding = &seen.check("rights-narrow").finding;
     assert!(finding.contains("can still read every Node whose name it knows, whole"), "{finding}");
 

@@ -12,7 +12,7 @@ use node_annotator_tests::audit::Request;
 use super::*;
 use crate::support::{NAMESPACE, annotations, labels, ours, wait_for_label, wait_until_gone};
 
-const EXPIRE: &str = "node-annotator-expire";
+pub(super) const EXPIRE: &str = "node-annotator-expire";
 
 #[tokio::test]
 async fn what_is_stale_runs_again_by_itself_and_a_pod_that_lingers_is_waited_for() -> Result<()> {
@@ -35,7 +35,7 @@ async fn what_is_stale_runs_again_by_itself_and_a_pod_that_lingers_is_waited_for
     super::roles::each_right_is_needed_and_no_other(&cluster).await
 }
 
-fn combined() -> Settings {
+pub(super) fn combined() -> Settings {
     Settings { layout: Layout::Combined, ..settings(&COLLECTORS.join(",")) }
 }
 
@@ -88,7 +88,7 @@ async fn expire_by_job(cluster: &Cluster, name: &str) -> Result<bool> {
 }
 
 /// The labels that the CronJob's account has taken away, by node, in the order of its requests.
-async fn removed(cluster: &Cluster) -> Result<Vec<String>> {
+pub(super) async fn removed(cluster: &Cluster) -> Result<Vec<String>> {
     let is_of_expire = |request: &Request| {
         request.verb == "patch"
             && request.object.resource == "nodes"

@@ -6,6 +6,7 @@ mod large;
 mod reading;
 mod relay;
 mod roles;
+mod schedule;
 mod terminal;
 mod thousand;
 mod writing;

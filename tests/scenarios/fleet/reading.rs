@@ -124,6 +124,11 @@ async fn what_cannot_be_told_is_an_error(cluster: &Cluster) -> Result<()> {
         assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{ended:?}");
         assert!(ended.stderr.starts_with(error), "{arguments:?}: {}", ended.stderr);
     }
+    let refused = run(cluster, &["status", "--as", "nobody"]).await?;
+    for words in ["kubectl apply --kustomize deploy/rbac", "`node-annotator.read` (deploy/rbac/reading.yaml)"]
+    {
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
     // A reader that has gone away has seen what it wanted.
     let (mut reader, writer) = std::io::pipe()?;
     let mut child =

@@ -89,10 +89,28 @@ async fn everything_is_told_in_pages(cluster: &Cluster) -> Result<()> {
     assert!(late.code == 3 && late.stderr.contains("980 of 1000 done, 20 to go"), "{late:?}");
     let dry = run(cluster, &["expire", "--dry-run"]).await?;
     assert!(dry.stdout.contains("n-[0050-0449]  400    cpu-model,kernel"), "{dry:?}");
-    let dry = run(cluster, &["rerun", "--failed", "--stale", "--dry-run"]).await?;
-    assert!(dry.stdout.contains(&format!("n-[0000-0049]  50     {ANCHOR_IP}")), "{dry:?}");
+    let (failed, stale) =
+        (format!("n-[0000-0049]  50     {ANCHOR_IP}"), "n-[0050-0449]  400    cpu-model,kernel");
+    for (which, rows) in [
+        (&["--failed"][..], &[failed.as_str()][..]),
+        (&["--stale"], &[stale]),
+        (&["--failed", "--stale"], &[&failed, stale]),
+        // What is due anyway is left alone.
+        (
+            &["--where", "kernel and pool == odd", "--collectors", "kernel", "--nodes", "n-[0440-0479]"],
+            &["10     kernel"],
+        ),
+    ] {
+        let dry = run(cluster, &[&["rerun", "--dry-run"], which].concat()).await?;
+        assert_eq!(dry.stdout.lines().count(), 1 + rows.len(), "{dry:?}");
+        assert!(rows.iter().all(|row| dry.stdout.contains(row)), "{dry:?}");
+    }
 
     let requests = cluster.annotator_requests().await?.split_off(before);
+    assert!(
+        requests.iter().all(|request| ["get", "list", "watch"].contains(&request.verb.as_str())),
+        "{requests:#?}"
+    );
     let lists: Vec<_> =
         requests.iter().filter(|it| it.verb == "list" && it.object.resource == "nodes").collect();
     assert!(lists.len() >= 14 && lists.iter().all(|list| list.uri.contains("limit=500")), "{lists:#?}");

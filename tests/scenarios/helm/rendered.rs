@@ -38,8 +38,8 @@ const PAIRS: [Pair; 17] = [
     pair("facts", "{collectors: [os], expire: {schedule: '@daily'}}", "--namespace facts --collectors os --expire @daily"),
     pair(
         "facts",
-        "{generation: '7', prefix: facts.example.com, stampDay: true}",
-        "--namespace facts --generation 7 --prefix facts.example.com --stamp-day",
+        "{generation: '7', prefix: facts.example.com, stampDay: true, expire: {schedule: '@daily', maxAge: 30d}}",
+        "--namespace facts --generation 7 --prefix facts.example.com --stamp-day --expire @daily --expire-max-age 30d",
     ),
     pair(
         "node-annotator",
@@ -229,6 +229,7 @@ fn what_cannot_be_is_refused_with_what_to_do() -> Result<()> {
         ("facts", "{startupTaint: {enabled: true, key: cilium.io/a}}", "belongs to others"),
         ("facts", "{exclude: [k8s.haim.dev/kernel]}", "say what is done"),
         ("facts", "{expire: {schedule: hourly}}", "schedule"),
+        ("facts", "{expire: {schedule: '@hourly', maxAge: 30d}}", "needs expire.schedule, and stampDay"),
         ("facts", "{image: {digest: 'sha256:1'}}", "digest"),
     ];
     let file = folder.path().join("values.yaml");

@@ -1,5 +1,6 @@
 //! The checkout, cargo in it, and where cargo puts things.
 
+pub mod documents;
 pub mod static_binary;
 
 use std::env;

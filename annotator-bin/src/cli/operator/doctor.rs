@@ -70,6 +70,7 @@ impl DoctorCommand {
             installation: namespace.clone(),
             prefix: keys.prefix.clone(),
             no_impersonation: *no_impersonation,
+            expire: None,
             app: *app,
         };
         let diagnosis = in_time(&settings, cluster.kubeconfig.clone(), *deadline)?;

@@ -224,7 +224,7 @@ impl AgeOptions {
     }
 }
 
-fn days(text: &str) -> Result<u16, String> {
+pub(super) fn days(text: &str) -> Result<u16, String> {
     let number = text.trim().strip_suffix('d').and_then(|days| days.parse().ok());
     number.ok_or_else(|| "not a number of days: write it as `30d`".to_owned())
 }

@@ -55,7 +55,7 @@ pub(crate) enum OperatorCommand {
     Clean(Box<clean::CleanCommand>),
     /// Check an installation in its cluster: policy, rights, DaemonSets
     Doctor(doctor::DoctorCommand),
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell, or for `kubectl node-annotator`
     Completions(completions::CompletionsCommand),
 }
 

@@ -32,7 +32,15 @@ pub(super) enum TokenNode<'a> {
 
 impl Account {
     pub(super) fn new(class: PrivilegeClass, settings: &Settings) -> Self {
-        let namespace = settings.installation.namespace(class);
+        Self::of(settings.installation.namespace(class), settings)
+    }
+
+    /// That of the CronJob.
+    pub(super) fn of_expire(settings: &Settings) -> Self {
+        Self::of(settings.installation.expire_namespace(), settings)
+    }
+
+    fn of(namespace: String, settings: &Settings) -> Self {
         let name = settings.installation.service_account();
         let user = format!("system:serviceaccount:{namespace}:{name}");
         Self { namespace, user, name }

@@ -103,11 +103,23 @@ impl ClusterGrants {
 
 /// Looks at the grants of the cluster and of one of our namespaces.
 pub(super) async fn check(all: &Evidence, one: &OurNamespace) -> Outcome {
-    let namespace = Some(one.account.namespace.as_str());
+    check_account(all, &one.account).await
+}
+
+/// The same for the account of the CronJob, where there is one.
+pub(super) async fn check_expire(all: &Evidence) -> Outcome {
+    match all.cron_job.as_ref().map_err(Clone::clone)? {
+        Some(_) => check_account(all, &Account::of_expire(&all.settings)).await,
+        None => Ok(Conclusion::pass("there is no CronJob, and no account for it")),
+    }
+}
+
+async fn check_account(all: &Evidence, account: &Account) -> Outcome {
+    let namespace = Some(account.namespace.as_str());
     let cluster = all.cluster_grants.as_ref().map_err(Clone::clone)?;
     let roles = list::<Role>(&all.administrator, namespace).await?;
     let bindings = list::<RoleBinding>(&all.administrator, namespace).await?;
-    Ok(conclude(cluster, &roles, &bindings, &one.account))
+    Ok(conclude(cluster, &roles, &bindings, account))
 }
 
 /// Administrators are left out: they can take the policy away. So are the controllers of Kubernetes.

@@ -1,8 +1,10 @@
 //! Whether the policy refuses what it has to and nothing else, told by what the API server answers.
 
+use std::time::Duration;
+
 use kube::Error;
 use kube::core::Status;
-use node_annotator_deploy::policy::{self, Scope};
+use node_annotator_deploy::policy::{self, Scope, TOO_SOON};
 
 use super::Settings;
 use super::account::Account;
@@ -12,10 +14,24 @@ use super::requests::{Denial, Sender, own_key};
 use crate::cluster::ADMINISTRATOR;
 use crate::trouble::Trouble;
 
+/// Pauses until the rate rule lets a write of a node pass, which may have run just now.
+const PAUSE: Duration = Duration::from_millis(2_500);
+
+/// As long as runs that follow each other take.
+const TRIES: u32 = 5;
+
 /// Whether a run may write what it has to.
 pub(super) async fn allowed(all: &Evidence, one: &OurNamespace) -> Outcome {
     let (sender, settings) = (Sender::new(all, one)?, &all.settings);
-    let stored = match sender.try_own_key().await {
+    let mut answer = sender.try_own_key().await;
+    for _ in 1..TRIES {
+        if !matches!(&answer, Err(Error::Api(status)) if status.message.contains(TOO_SOON)) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        answer = sender.try_own_key().await;
+    }
+    let stored = match answer {
         Ok(stored) => stored,
         Err(Error::Api(status)) => {
             return match refusal(&status, sender.account, settings) {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Settings;
 use super::account::Account;
 use super::account_users::ClusterGrants;
+use super::expire::CronJob;
 use super::policy;
 use super::requests::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
@@ -33,6 +34,8 @@ pub(super) struct Evidence {
     pub(super) policy: Result<Option<ValidatingAdmissionPolicy>, Trouble>,
     /// What the policy says that it follows from.
     pub(super) scope: Scope,
+    /// What runs again by itself what is stale.
+    pub(super) cron_job: Result<Option<CronJob>, Trouble>,
     /// The DaemonSets of all namespaces.
     pub(super) daemon_sets: Result<Vec<DaemonSet>, Trouble>,
     /// What RBAC grants in all namespaces.
@@ -82,10 +85,13 @@ impl Evidence {
             }
         }
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
+        let cron_job = CronJob::read(&administrator, &settings.installation.expire_namespace()).await;
+        settings.expire = cron_job.as_ref().ok().and_then(Option::as_ref).map(CronJob::flags);
         let nodes = nodes(&administrator).await;
         Ok(Self {
             scope: scope.unwrap_or_else(|| settings.all_collectors(&classes())),
             policy,
+            cron_job,
             namespaces,
             daemon_sets: list::<DaemonSet>(&administrator, None).await,
             cluster_grants: ClusterGrants::read(&administrator).await,

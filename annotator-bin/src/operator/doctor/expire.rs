@@ -3,13 +3,70 @@
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::CronJob as K8sCronJob;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::GetParams;
+use kube::core::Request;
+use kube::{Client, Resource};
 use node_annotator_deploy::expire::CRON_JOB;
 use node_annotator_deploy::policy::{self, Scope};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::Settings;
 use super::check::Conclusion;
 use super::policy::differences;
+use crate::cluster::Reason;
+use crate::operator::lists::Reader;
+use crate::trouble::Trouble;
+
+/// A CronJob, decoded to what is looked at: the whole of it has a pod in it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CronJob {
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    schedule: String,
+    suspend: bool,
+    job_template: Value,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    active: Option<Vec<IgnoredAny>>,
+    last_schedule_time: Option<Time>,
+    last_successful_time: Option<Time>,
+}
+
+impl CronJob {
+    /// Reads it, if there is one.
+    pub(super) async fn read(client: &Client, namespace: &str) -> Result<Option<Self>, Trouble> {
+        let path = Request::new(K8sCronJob::url_path(&(), Some(namespace)));
+        let found = Reader::new(client.clone(), None).ask(path.get(CRON_JOB, &GetParams::default())).await;
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.reason() == Reason::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The flags of `manifests` that make such a one.
+    pub(super) fn flags(&self) -> String {
+        let arguments = self.spec.job_template.pointer("/spec/template/spec/containers/0/args");
+        let mut arguments =
+            arguments.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let max_age = arguments.find_map(|argument| argument.strip_prefix("--max-age="));
+        let max_age = max_age.map(|days| format!(" --expire-max-age {days}")).unwrap_or_default();
+        format!("--expire '{}'{max_age}", self.spec.schedule)
+    }
+}
 
 /// What there is in the cluster.
 #[derive(Debug, Default)]
@@ -26,7 +83,7 @@ pub(super) fn conclude(found: &Found, scope: &Scope, settings: &Settings) -> Con
         return Conclusion::pass("there is none: what is stale runs again when somebody runs `expire`");
     };
     let name = settings.installation.expire_object();
-    let spec = job.spec.clone().unwrap_or_default();
+    let CronJob { spec, status } = job;
     let apply = settings.apply_command();
     let take_away = format!(
         "until then a stolen token of it may change every node: first take the right away, kubectl delete clusterrolebinding \
@@ -53,7 +110,7 @@ pub(super) fn conclude(found: &Found, scope: &Scope, settings: &Settings) -> Con
             take_away,
         );
     }
-    if spec.suspend == Some(true) {
+    if spec.suspend {
         return Conclusion::warn(
             "it is suspended: nothing runs again by itself",
             format!(
@@ -61,11 +118,10 @@ pub(super) fn conclude(found: &Found, scope: &Scope, settings: &Settings) -> Con
             ),
         );
     }
-    let status = job.status.clone().unwrap_or_default();
-    let is_at_work = status.active.is_some_and(|active| !active.is_empty());
-    match (status.last_schedule_time, status.last_successful_time) {
+    let is_at_work = status.active.as_ref().is_some_and(|active| !active.is_empty());
+    match (&status.last_schedule_time, &status.last_successful_time) {
         (Some(begun), succeeded)
-            if !is_at_work && succeeded.as_ref().is_none_or(|succeeded| succeeded < &begun) =>
+            if !is_at_work && succeeded.as_ref().is_none_or(|succeeded| succeeded < begun) =>
         {
             Conclusion::warn(
                 "its last job has not succeeded: some facts may still differ after a run, or it was refused something",
@@ -81,7 +137,7 @@ pub(super) fn conclude(found: &Found, scope: &Scope, settings: &Settings) -> Con
 #[cfg(test)]
 mod tests {
     use node_annotator_collectors as _;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::check::Verdict;
     use super::*;
@@ -132,6 +188,22 @@ mod tests {
             assert!(concluded.finding().starts_with(finding), "{concluded:?}");
         }
         assert_eq!(concluded(&Found::default()).verdict(), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_applied_again_keeps_the_cron_job() {
+        let mut job = job(false, &json!({}));
+        let parsed = |job: &Value| serde_json::from_value::<CronJob>(job.clone()).unwrap().flags();
+        assert_eq!(parsed(&job), "--expire '@hourly'");
+        let container = json!({ "name": "one", "args": ["expire", "--max-age=30d"] });
+        job["spec"]["jobTemplate"] =
+            json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
+        let expire = Some(parsed(&job));
+        assert_eq!(expire.as_deref(), Some("--expire '@hourly' --expire-max-age 30d"));
+        let settings = Settings { expire, ..Settings::default() };
+        let command = settings.apply_command();
+        let end = "manifests --expire '@hourly' --expire-max-age 30d | kubectl apply -f -";
+        assert!(command.ends_with(end), "{command}");
     }
 
     #[test]

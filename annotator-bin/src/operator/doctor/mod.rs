@@ -32,8 +32,9 @@ mod table;
 use std::time::Duration;
 
 pub use check::{Check, Verdict};
+use futures_util::future::LocalBoxFuture;
 use kube::Config;
-use node_annotator_core::{BoxFuture, DoneMark, LabelFacts, Prefix, PrivilegeClass, Registry};
+use node_annotator_core::{DoneMark, LabelFacts, Prefix, PrivilegeClass, Registry};
 use node_annotator_deploy::startup_taint::{OnFailure, StartupTaintKey};
 use node_annotator_deploy::{Installation, StartupTaint, policy as admission};
 pub use report::render;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub prefix: Prefix,
     /// Whether nothing is tried in the name of the accounts.
     pub no_impersonation: bool,
+    /// The flags by which there is a CronJob, if there is one.
+    pub expire: Option<String>,
     /// The binary that checks, and that would generate the manifests anew.
     pub app: App,
 }
@@ -103,6 +106,9 @@ impl Settings {
         }
         if self.prefix != Prefix::default() {
             flags = format!("{flags} --prefix {}", self.prefix);
+        }
+        if let Some(expire) = &self.expire {
+            flags = format!("{flags} {expire}");
         }
         format!("{} manifests{flags} | kubectl apply -f -", self.app.name)
     }
@@ -203,7 +209,7 @@ async fn check_all(all: &Evidence, end: Instant) -> Vec<Check> {
     checks
 }
 
-async fn in_time(end: Instant, outcome: BoxFuture<'_, Outcome>) -> Outcome {
+async fn in_time(end: Instant, outcome: LocalBoxFuture<'_, Outcome>) -> Outcome {
     timeout_at(end, outcome).await.unwrap_or_else(|_| Err(too_late()))
 }
 

@@ -55,14 +55,20 @@ pub(super) fn conclude(
         ));
     }
     scope.installation = settings.installation.clone();
-    // The other namespace may be gone, and the policy still be prepared for it.
-    if classes.iter().any(|class| !scope.classes.contains(class)) {
-        scope.classes = classes.to_vec();
-    }
+    // A namespace may be gone, and the policy still be prepared for it.
     let expected = policy::policy(&scope, policy::rules(&scope)).spec.unwrap_or_default();
     let differences = differences(&spec, &expected);
     if !differences.is_empty() {
         return Ok(Conclusion::fail(differences.join("; "), repair));
+    }
+    let uncovered = classes.iter().filter(|class| !scope.classes.contains(class));
+    let uncovered: Vec<_> = uncovered.map(|class| settings.installation.namespace(*class)).collect();
+    if !uncovered.is_empty() {
+        let uncovered = uncovered.join(" ");
+        return Ok(Conclusion::fail(
+            format!("it does not cover the accounts of `{uncovered}`, which an earlier selection needed"),
+            format!("kubectl delete namespace {uncovered}; or, if it is to stay, {repair}"),
+        ));
     }
     Ok(Conclusion::pass(format!("as version {VERSION} generates it")))
 }
@@ -275,6 +281,18 @@ mod tests {
     fn the_generated_policy_passes() {
         assert_eq!(concluded(|_| {}).verdict(), Verdict::Pass);
         assert_eq!(of(None, RESTRICTED, &Settings::default()).verdict(), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_namespace_that_an_earlier_selection_needed_is_named() {
+        let settings = Settings::default();
+        let both = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
+        let found = generated(&settings, RESTRICTED);
+        let left_over = of(Some(&found), &both, &settings);
+        assert_eq!(left_over.verdict(), Verdict::Fail);
+        assert!(left_over.finding().contains("`node-annotator-privileged`"), "{left_over:?}");
+        // The other way round nothing is open.
+        assert_eq!(of(Some(&generated(&settings, &both)), RESTRICTED, &settings).verdict(), Verdict::Pass);
     }
 
     #[test]

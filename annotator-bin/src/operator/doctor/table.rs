@@ -3,16 +3,14 @@
 use std::fmt::Debug;
 use std::future::ready;
 
+use futures_util::future::LocalBoxFuture;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use kube::{Api, Client, Resource};
-use node_annotator_core::BoxFuture;
-use node_annotator_deploy::expire::CRON_JOB;
 use node_annotator_deploy::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use node_annotator_deploy::policy::Keys;
 use serde::de::DeserializeOwned;
@@ -39,9 +37,9 @@ pub(super) struct Row {
 /// What a check is about.
 pub(super) enum Scope {
     /// The cluster: it is made once.
-    Cluster(for<'a> fn(&'a Evidence) -> BoxFuture<'a, Outcome>),
+    Cluster(for<'a> fn(&'a Evidence) -> LocalBoxFuture<'a, Outcome>),
     /// One of our namespaces: it is made for each.
-    Namespace(for<'a> fn(&'a Evidence, &'a OurNamespace) -> BoxFuture<'a, Outcome>),
+    Namespace(for<'a> fn(&'a Evidence, &'a OurNamespace) -> LocalBoxFuture<'a, Outcome>),
     /// A request in the name of a namespace's account, which has to be refused.
     Denial(&'static Denial),
 }
@@ -60,6 +58,7 @@ pub(super) fn rows(settings: &Settings) -> impl Iterator<Item = Row> {
         row("tainted-nodes", Scope::Cluster(|all| Box::pin(ready(tainted_nodes(all))))),
         row("flow-schema", Scope::Cluster(|all| Box::pin(flow_schema(all)))),
         row("expire", Scope::Cluster(|all| Box::pin(expire(all)))),
+        row("expire-users", Scope::Cluster(|all| Box::pin(account_users::check_expire(all)))),
         row("fact-labels", Scope::Cluster(|all| Box::pin(ready(fact_labels(all))))),
         row("facts-current", Scope::Cluster(|all| Box::pin(ready(facts_current(all))))),
     ];
@@ -162,7 +161,12 @@ async fn flow_schema(all: &Evidence) -> Outcome {
     let level = level.map(|spec| spec.priority_level_configuration.name.clone()).unwrap_or_default();
     let levels = Api::<PriorityLevelConfiguration>::all(Client::clone(&all.administrator));
     let is_level_there = levels.get_opt(&level).await?.is_some();
-    let of_expire = cron_job(all).await?.map(|_| all.settings.installation.expire_namespace());
+    let of_expire = all
+        .cron_job
+        .as_ref()
+        .map_err(Clone::clone)?
+        .as_ref()
+        .map(|_| all.settings.installation.expire_namespace());
     let namespaces: Vec<_> = all.scope.namespaces().into_iter().chain(of_expire).collect();
     Ok(flow_schema::conclude(found.as_ref(), is_level_there, &namespaces, &all.settings))
 }
@@ -170,17 +174,11 @@ async fn flow_schema(all: &Evidence) -> Outcome {
 async fn expire(all: &Evidence) -> Outcome {
     let name = all.settings.installation.expire_object();
     let found = expire::Found {
-        cron_job: cron_job(all).await?,
+        cron_job: all.cron_job.clone()?,
         policy: get_named(all, &name).await?,
         binding: get_named(all, &name).await?,
     };
     Ok(expire::conclude(&found, &all.scope, &all.settings))
-}
-
-async fn cron_job(all: &Evidence) -> Result<Option<CronJob>, Trouble> {
-    let namespace = all.settings.installation.expire_namespace();
-    let cron_jobs = Api::<CronJob>::namespaced(Client::clone(&all.administrator), &namespace);
-    Ok(cron_jobs.get_opt(CRON_JOB).await?)
 }
 
 fn pod_security(all: &Evidence, one: &OurNamespace) -> Outcome {

@@ -7,6 +7,7 @@ pub(crate) mod demand;
 pub(crate) mod follow;
 pub(crate) mod grouping;
 pub(crate) mod installed;
+pub(crate) mod kept;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod placement;

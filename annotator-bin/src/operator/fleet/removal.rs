@@ -4,7 +4,7 @@
 //! Each Node is one JSON patch that tests those values, so that a run in between is never undone, and what is
 //! stopped at any moment leaves each Node as it was or as it is to be.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -37,11 +37,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Removal {
     pub(crate) node: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) labels: Seen,
+    pub(crate) annotations: Seen,
     /// Annotations that stay, and without whose values nothing is removed either.
-    pub(crate) while_annotated: BTreeMap<String, String>,
+    pub(crate) while_annotated: Seen,
 }
+
+/// Keys with their values. A large fleet has many, and most of them on all nodes.
+pub(crate) type Seen = Vec<(Arc<str>, Arc<str>)>;
 
 /// What became of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,14 +125,11 @@ impl Removal {
     }
 }
 
-/// The path of each key of a map, with its value. A slash in a key is no step of the path.
-fn pairs<'a>(
-    kind: &str,
-    map: &'a BTreeMap<String, String>,
-) -> impl Iterator<Item = (String, &'a String)> + use<'a> {
+/// The path of each key, with its value. A slash in a key is no step of the path.
+fn pairs<'a>(kind: &str, seen: &'a Seen) -> impl Iterator<Item = (String, &'a str)> + use<'a> {
     let start = format!("/metadata/{kind}/");
-    map.iter()
-        .map(move |(key, value)| (format!("{start}{}", key.replace('~', "~0").replace('/', "~1")), value))
+    let path = move |key: &str| format!("{start}{}", key.replace('~', "~0").replace('/', "~1"));
+    seen.iter().map(move |(key, value)| (path(key), &**value))
 }
 
 /// A resource version to be compared with others of the same kind of object, as Kubernetes lets clients do.
@@ -224,8 +224,8 @@ mod tests {
     fn removal() -> Removal {
         Removal {
             node: "n1".to_owned(),
-            labels: [("k8s.haim.dev/kernel".to_owned(), "saved".to_owned())].into(),
-            while_annotated: [("k8s.haim.dev/kernel.boot-id".to_owned(), "1bd2a6f4".to_owned())].into(),
+            labels: [("k8s.haim.dev/kernel".into(), "saved".into())].into(),
+            while_annotated: [("k8s.haim.dev/kernel.boot-id".into(), "1bd2a6f4".into())].into(),
             ..Removal::default()
         }
     }

@@ -53,7 +53,7 @@ impl State {
 }
 
 /// What became of one collector on one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Entry {
     /// The collector.
     pub(crate) collector: String,

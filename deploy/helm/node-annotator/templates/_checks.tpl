@@ -29,6 +29,9 @@
 {{- include "node-annotator.check-domain" (dict "release" . "value" $domain "what" "startupTaint.key") -}}
 {{- end -}}
 {{- end -}}
+{{- if and $values.expire.maxAge (not (and $values.expire.schedule $values.stampDay)) -}}
+{{- fail "expire.maxAge needs expire.schedule, and stampDay, by which the age is known" -}}
+{{- end -}}
 {{- range $name := $values.labels -}}
 {{- include "node-annotator.check-label" (dict "release" $ "name" $name) -}}
 {{- end -}}

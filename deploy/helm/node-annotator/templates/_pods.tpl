@@ -74,7 +74,6 @@
 {{- end -}}
 {{- $_ := set $spec "volumes" (concat $volumes $spec.volumes) -}}
 {{- $_ := set $container "volumeMounts" (concat $mounts $container.volumeMounts) -}}
-{{- /* Each argument that there can be: what it says here, or nothing where it is not wanted. */ -}}
 {{- $chosen := dict
   "--collectors" (join "," .workload.names)
   "--generation" $values.generation
@@ -84,15 +83,20 @@
   "--stamp-day" (ternary "on" "" $values.stampDay)
   "--trust-sandbox" (ternary "on" "" $values.trustSandbox)
 -}}
+{{- $_ := set $container "args" (include "node-annotator.arguments" (dict "args" $container.args "chosen" $chosen) | fromJsonArray) -}}
+{{- end -}}
+
+{{- /* Of all arguments that there can be: what each says here, and those not that say nothing. */ -}}
+{{- define "node-annotator.arguments" -}}
 {{- $args := list -}}
-{{- range $arg := $container.args -}}
+{{- range $arg := .args -}}
 {{- $option := regexFind "^--[a-z-]+" $arg -}}
-{{- if not (hasKey $chosen $option) -}}{{- $args = append $args $arg -}}
-{{- else if get $chosen $option -}}
-{{- $args = append $args (ternary (printf "%s=%s" $option (get $chosen $option)) $arg (contains "=" $arg)) -}}
+{{- if not (hasKey $.chosen $option) -}}{{- $args = append $args $arg -}}
+{{- else if get $.chosen $option -}}
+{{- $args = append $args (ternary (printf "%s=%s" $option (get $.chosen $option)) $arg (contains "=" $arg)) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $container "args" $args -}}
+{{- toJson $args -}}
 {{- end -}}
 
 {{- /* The terms of the affinity: those of each collector, and in each of them what holds for all. */ -}}
@@ -137,10 +141,12 @@
 {{- $_ := set $object.spec "schedule" $release.root.Values.expire.schedule -}}
 {{- $pods := $object.spec.jobTemplate.spec.template -}}
 {{- include "node-annotator.pod" (dict "release" $release "metadata" $pods.metadata "spec" $pods.spec) -}}
-{{- if eq $namespace $release.words.defaultNamespace -}}
 {{- $container := first $pods.spec.containers -}}
-{{- $_ := set $container "args" (without $container.args (printf "--namespace=%s" $namespace)) -}}
-{{- end -}}
+{{- $chosen := dict
+  "--namespace" (ternary "" $namespace (eq $namespace $release.words.defaultNamespace))
+  "--max-age" $release.root.Values.expire.maxAge
+-}}
+{{- $_ := set $container "args" (include "node-annotator.arguments" (dict "args" $container.args "chosen" $chosen) | fromJsonArray) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson .data.expire -}}

@@ -27,6 +27,9 @@ const MOST_RESIDENT_BYTES: usize = 40 * 1024 * 1024;
 /// The images that a kubelet tells of.
 const IMAGES: usize = 40;
 
+/// They hold of every node; each is kept with each of them.
+const EXPECTATIONS: &str = "expectations:\n- expect: kernel.major >= 5\n- expect: cpu-model\n";
+
 const BOOT_ID: &str = "1bd2a6f4-8f0e-4a7b-9d53-0c2b6f1e7a90";
 
 pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, rounds: usize) -> Result<()> {
@@ -54,12 +57,21 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, 
             ("HOME".to_owned(), home.clone().into()),
         ],
     };
+    let names = [0, 7].map(name);
+    let expectations = cluster.folder().join("expectations.yaml");
+    std::fs::write(&expectations, EXPECTATIONS)?;
+    let expectations = expectations.to_string_lossy();
     let programs = [
         program("kubectl get nodes", &kubectl, &["get", "nodes"]),
         program("kubectl get nodes -o json", &kubectl, &["get", "nodes", "-o", "json"]),
         program("get", binary, &["get"]),
         program("status", binary, &["status"]),
         program("expire", binary, &["expire"]),
+        program("diff", binary, &["diff", &names[0], &names[1]]),
+        program("drift", binary, &["drift"]),
+        program("check", binary, &["check", "-f", &expectations]),
+        program("report", binary, &["report"]),
+        program("rerun --dry-run", binary, &["rerun", "--selector", "kubernetes.io/os", "--dry-run"]),
     ];
     tokio::task::block_in_place(|| {
         for program in &programs {
@@ -71,8 +83,9 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, 
         progress("looking at memory");
         for (index, program) in programs.iter().enumerate() {
             let floor = match program.name {
-                "get" => Some(wall[0]),
-                "status" | "expire" => Some(wall[1]),
+                // What reads metadata alone, and what reads whole Nodes.
+                "get" | "diff" | "drift" | "check" => Some(wall[0]),
+                "status" | "expire" | "report" | "rerun --dry-run" => Some(wall[1]),
                 _ => None,
             };
             let subject = format!("{} on {nodes} nodes", program.name);
@@ -91,10 +104,14 @@ pub(super) async fn measure(figures: &mut Figures, binary: &Path, nodes: usize, 
     })
 }
 
+fn name(index: usize) -> String {
+    format!("ip-10-{}-{}-{}.example.internal", index / 65536, index / 256 % 256, index % 256)
+}
+
 /// A Node on which all is done, about as large as real ones are.
 fn node(index: usize, settings: &Settings) -> Result<Node> {
     let prefix = Prefix::default();
-    let name = format!("ip-10-{}-{}-{}.example.internal", index / 65536, index / 256 % 256, index % 256);
+    let name = name(index);
     let mut labels = json!({
         "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux",
         "node.kubernetes.io/instance-type": "m6i.4xlarge", "topology.kubernetes.io/region": "eu-central-1",

@@ -19,21 +19,16 @@ const FLEET: usize = 5_000;
 /// `docs/collectors.md`.
 pub(super) fn page(registry: &Registry, recorded: &Recorded) -> String {
     let prefix = Prefix::default();
-    let facts = |selected: &[Selected]| {
-        let collectors = registry.iter().filter(|collector| selected.contains(&collector.selected));
-        let (count, facts) =
-            collectors.fold((0, 0), |(count, facts), collector| (count + 1, facts + collector.facts.len()));
-        format!("{count} collectors with {facts} facts")
-    };
-    let all = facts(&[Selected::ByDefault, Selected::OnRequest]);
-    let default = facts(&[Selected::ByDefault]);
     let mut text = format!(
-        "{HEADER}\n# Collectors\n\n{all}; `default` selects {default}.\n\nThe keys below have the default prefix, `{prefix}`. A collector that is done has the label \
+        "{HEADER}\n# Collectors\n{}\nThe keys below have the default prefix, `{prefix}`. A collector that is done has the label \
          `{prefix}/<collector>`;\none that is done and has no primary fact found that it does not apply to the node. Facts that hold until the next boot\n\
-         have `{prefix}/<collector>.boot-id` beside them, the first 8 digits of the boot id.\n"
+         have `{prefix}/<collector>.boot-id` beside them, the first 8 digits of the boot id.\n{}",
+        numbers(registry),
+        table(registry),
     );
     for (topic, collectors) in registry.by_topic() {
-        writeln!(text, "\n## {topic}").expect("a string takes it");
+        // Some collectors are named like their topic, and links go to the collectors.
+        writeln!(text, "\n## Topic: {topic}").expect("a string takes it");
         text.extend(collectors.into_iter().map(|collector| collector_section(collector, &prefix)));
     }
     text + &cost(registry, recorded, &prefix)
@@ -129,8 +124,21 @@ fn needs(collector: &Collector) -> String {
     if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }
 }
 
-/// README's table.
-pub(super) fn table(registry: &Registry) -> String {
+/// How many collectors and facts there are.
+pub(super) fn numbers(registry: &Registry) -> String {
+    let count = |selected: &[Selected]| {
+        let collectors = registry.iter().filter(|collector| selected.contains(&collector.selected));
+        collectors.fold((0, 0), |(count, facts), collector| (count + 1, facts + collector.facts.len()))
+    };
+    let (all, facts) = count(&[Selected::ByDefault, Selected::OnRequest]);
+    let (default, default_facts) = count(&[Selected::ByDefault]);
+    format!(
+        "\n{all} collectors with {facts} facts; {default} of them, with {default_facts} facts, run by default.\n"
+    )
+}
+
+/// All collectors, a line each.
+fn table(registry: &Registry) -> String {
     let mut text = "\n| topic | name | what | needs |\n|---|---|---|---|\n".to_owned();
     for collector in registry.by_topic().into_values().flatten() {
         let selected = match collector.selected {
@@ -138,10 +146,13 @@ pub(super) fn table(registry: &Registry) -> String {
             Selected::OnRequest => " (on request)",
         };
         let (topic, name, summary) = (collector.topic, collector.name, cell(collector.summary));
-        writeln!(text, "| {topic} | `{name}`{selected} | {summary} | {} |", cell(&needs(collector)))
-            .expect("a string takes it");
+        writeln!(
+            text,
+            "| {topic} | [`{name}`](#{name}){selected} | {summary} | {} |",
+            cell(&needs(collector))
+        )
+        .expect("a string takes it");
     }
-    text.push('\n');
     text
 }
 

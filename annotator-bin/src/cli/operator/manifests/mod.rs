@@ -13,6 +13,7 @@ use node_annotator_deploy::{
     ImagePullPolicy, Installation, Layout, Manifests, PolicyMode, Queue, Schedule, Settings,
 };
 
+use super::fleet::days;
 use crate::app::App;
 use crate::cli::options::{
     COLLECTORS, GenerationOptions, KeyOptions, LabelOptions, OUTPUT, SelectionOptions, StampOptions,
@@ -117,6 +118,17 @@ pub(crate) struct ManifestsCommand {
     /// from changing anything else.
     #[arg(long, env = "NODE_ANNOTATOR_EXPIRE", value_name = "SCHEDULE", help_heading = OBJECTS)]
     expire: Option<Schedule>,
+
+    /// Run again what is older than so many days too, such as `30d`
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_EXPIRE_MAX_AGE",
+        value_name = "DAYS",
+        value_parser = days,
+        requires_all = ["expire", "stamp_day"],
+        help_heading = OBJECTS
+    )]
+    expire_max_age: Option<u16>,
 
     #[command(flatten)]
     nodes: NodeOptions,
@@ -275,6 +287,7 @@ impl ManifestsCommand {
             no_policy,
             queue,
             expire,
+            expire_max_age,
             nodes,
             pods,
             env,
@@ -306,6 +319,7 @@ impl ManifestsCommand {
             policy: if *no_policy { PolicyMode::Omitted } else { PolicyMode::Enforced },
             queue: queue.queue(),
             expire: expire.clone(),
+            expire_max_age: *expire_max_age,
             version: app.version.to_owned(),
             command: command_line(app),
             ..Settings::new(collectors)

@@ -51,8 +51,9 @@ impl Helm {
     }
 
     /// Runs a command that has to succeed, while the simulated nodes go on, and returns what it printed.
-    async fn on(&self, arguments: &Vec<String>) -> Result<String> {
-        let (helm, arguments) = (self.clone(), arguments.clone());
+    async fn on(&self, arguments: &[impl AsRef<str>]) -> Result<String> {
+        let arguments: Vec<_> = arguments.iter().map(|word| word.as_ref().to_owned()).collect();
+        let helm = self.clone();
         let run = move || helm.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         tokio::task::spawn_blocking(run).await?
     }

@@ -47,12 +47,12 @@ async fn life(cluster: &Cluster, kubectl: &Kubectl, helm: &Helm, collector: &str
         cluster.wait_for_node("n1", &format!("{collector}={expected}"), wait).await
     };
 
-    let notes = helm.on(&of(&["install"], &["hostNetwork=false"]).with("--create-namespace")).await?;
+    let notes = helm.on(&of(&["install", "--create-namespace"], &[])).await?;
     value(&saved(collector)).await?;
     wait_until_gone(cluster, &set).await?;
 
     // What Helm has not labelled is told by the notes, and seen by the test.
-    let test: Vec<_> = ["test", RELEASE, "--namespace", NAMESPACE].map(str::to_owned).into();
+    let test = ["test", RELEASE, "--namespace", NAMESPACE];
     ensure!(helm.on(&test).await.is_err(), "the test has not seen that the namespace is open");
     let said = kubectl.run(&format!("kubectl get pods --namespace {NAMESPACE} --output name")).await?.stdout;
     ensure!(said == "pod/node-annotator-check\n", "the failed pod is kept: {said}");
@@ -70,14 +70,13 @@ async fn life(cluster: &Cluster, kubectl: &Kubectl, helm: &Helm, collector: &str
     wait_until_gone(cluster, &set).await?;
     doctor_passes(cluster).await?;
 
-    let back: Vec<_> = ["rollback", RELEASE, "1", "--namespace", NAMESPACE].map(str::to_owned).into();
-    helm.on(&back).await?;
+    helm.on(&["rollback", RELEASE, "1", "--namespace", NAMESPACE]).await?;
     wait_until_gone(cluster, &set).await?;
     doctor_passes(cluster).await?;
 
     beside_another(cluster, kubectl, helm, &chart).await?;
 
-    helm.on(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait"].map(str::to_owned).into()).await?;
+    helm.on(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait"]).await?;
     let left = "kubectl get namespaces,daemonsets,pods,serviceaccounts,configmaps,cronjobs,networkpolicies,roles,rolebindings,\
                 clusterroles,clusterrolebindings,priorityclasses,flowschemas,prioritylevelconfigurations,\
                 validatingadmissionpolicies,validatingadmissionpolicybindings --all-namespaces --output name \
@@ -94,12 +93,12 @@ async fn beside_another(cluster: &Cluster, kubectl: &Kubectl, helm: &Helm, chart
     let other = ["other", chart, "--namespace", "facts", "--create-namespace"];
     let values = ["--set", "prefix=facts.example.com", "--set", "collectors={virt}"];
     let install = [&["install"], &other[..], &values[..]].concat();
-    helm.on(&install.iter().map(|word| (*word).to_owned()).collect()).await?;
+    helm.on(&install).await?;
     let wait = |node: &Node| {
         if labels(node).contains_key("facts.example.com/virt") { Ok(()) } else { Err("not yet".to_owned()) }
     };
     cluster.wait_for_node("n1", "the fact of the other release", wait).await?;
-    helm.on(&["uninstall", "other", "--namespace", "facts"].map(str::to_owned).into()).await?;
+    helm.on(&["uninstall", "other", "--namespace", "facts"]).await?;
     kubectl.run("kubectl get prioritylevelconfiguration node-annotator").await?;
     kubectl.run("kubectl delete namespace facts").await.map(drop)
 }
@@ -124,8 +123,8 @@ async fn a_namespace_that_others_use_is_refused() -> Result<()> {
             ("busy", "is used by others: pod/web"),
             ("default", "is shared with others"),
         ] {
-            let install = ["install", RELEASE, &chart, "--namespace", namespace].map(str::to_owned);
-            let error = helm.on(&install.into()).await.err().context("it was installed")?;
+            let install = ["install", RELEASE, &chart, "--namespace", namespace];
+            let error = helm.on(&install).await.err().context("it was installed")?;
             ensure!(format!("{error:#}").contains(said), "{error:#}");
         }
     }
@@ -185,16 +184,4 @@ fn told(requests: &[Request]) -> String {
     let line =
         |request: &Request| format!("{} {}/{}", request.verb, request.object.resource, request.object.name);
     requests.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// One more word.
-trait With {
-    fn with(self, word: &str) -> Self;
-}
-
-impl With for Vec<String> {
-    fn with(mut self, word: &str) -> Self {
-        self.push(word.to_owned());
-        self
-    }
 }

@@ -1,10 +1,11 @@
-//! The programs of Kubernetes, of a node, of monitoring and of Helm: built once from pinned Go modules and kept under `target/`, or
+//! The programs of Kubernetes, of a node, and those that look at what is made: built once from pinned Go modules and kept under `target/`, or
 //! ready-made ones.
 
 mod build;
 mod modules;
 mod packages;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,12 +47,16 @@ pub enum Tool {
     HostLocal,
     /// What checks and tries rules of Prometheus.
     Promtool,
+    /// A registry for images and charts.
+    Registry,
     /// What installs charts, in its third version.
     Helm3,
     /// The same in its fourth version.
     Helm4,
-    /// What keeps images and charts.
-    Registry,
+    /// What checks workflows.
+    Actionlint,
+    /// What checks the manifest of a kubectl plugin, as the index of plugins does.
+    KrewValidator,
     /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
     /// way.
     Idle,
@@ -94,9 +99,11 @@ impl Tool {
             Self::Bridge => "bridge",
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
+            Self::Registry => "registry",
             Self::Helm3 => "helm3",
             Self::Helm4 => "helm4",
-            Self::Registry => "registry",
+            Self::Actionlint => "actionlint",
+            Self::KrewValidator => "validate-krew-manifest",
             Self::Idle => "idle",
         }
     }
@@ -116,44 +123,44 @@ impl Tool {
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
+            Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
             Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
             Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
-            Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
+            Self::KrewValidator => "sigs.k8s.io/krew/cmd/validate-krew-manifest",
             Self::Idle => "./idle",
         }
     }
 
-    fn is_of_kubernetes(self) -> bool {
-        Self::KUBERNETES.contains(&self)
-    }
-
-    /// The pinned modules that it is built from.
-    fn modules(self, minor: &str) -> Result<Modules> {
+    /// Where it is pinned.
+    fn pinned_in(self) -> Pinned {
         match self {
-            tool if tool.is_of_kubernetes() => Modules::kubernetes(minor),
-            Self::Promtool => {
-                Modules::pinned("monitoring", "Prometheus' tools", "github.com/prometheus/prometheus")
-            }
-            Self::Helm3 => Modules::pinned("helm/3", "Helm", "helm.sh/helm/v3"),
-            Self::Helm4 => Modules::pinned("helm/4", "Helm", "helm.sh/helm/v4"),
-            Self::Registry => {
-                Modules::pinned("registry", "distribution", "github.com/distribution/distribution/v3")
-            }
-            _ => Modules::pinned(
-                "node",
-                "runc, network plugins and containerd",
-                "github.com/containerd/containerd/v2",
-            ),
+            tool if Self::KUBERNETES.contains(&tool) => Pinned::Kubernetes,
+            Self::Promtool => Pinned::In("monitoring"),
+            Self::Registry => Pinned::In("registry"),
+            Self::Helm3 => Pinned::In("helm/3"),
+            Self::Helm4 => Pinned::In("helm/4"),
+            Self::Actionlint | Self::KrewValidator => Pinned::In("release"),
+            _ => Pinned::In(NODE),
         }
     }
 }
 
-/// Programs that are ready to run.
-#[derive(Clone, Debug)]
-pub struct Binaries {
-    /// The folder of each that was asked for.
-    folders: Vec<(Tool, PathBuf)>,
+/// The folder with what a node has beside the kubelet.
+const NODE: &str = "node";
+
+/// The go.mod that pins a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pinned {
+    /// One for each minor version.
+    Kubernetes,
+    /// One in a folder of this package.
+    In(&'static str),
 }
+
+/// Folders in which the programs asked for are ready to run.
+#[derive(Clone, Debug)]
+pub struct Binaries(BTreeMap<Pinned, PathBuf>);
 
 impl Binaries {
     /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`:
@@ -165,34 +172,34 @@ impl Binaries {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);
         }
-        let minor = minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?;
-        // Those of one folder together: they are built under one lock.
-        let mut groups: Vec<(Modules, Vec<Tool>)> = Vec::new();
+        let mut pinned = BTreeMap::<Pinned, Vec<Tool>>::new();
         for tool in tools {
-            let modules = tool.modules(&minor)?;
-            match groups.iter_mut().find(|(group, _)| group.folder == modules.folder) {
-                Some((_, of_group)) => of_group.push(*tool),
-                None => groups.push((modules, vec![*tool])),
-            }
+            pinned.entry(tool.pinned_in()).or_default().push(*tool);
         }
-        let mut folders = Vec::new();
-        for (modules, of_group) in groups {
-            let folder = modules.programs(&of_group)?;
-            folders.extend(of_group.into_iter().map(|tool| (tool, folder.clone())));
-        }
-        Ok(Self { folders })
+        let folders = pinned.into_iter().map(|(pinned, tools)| {
+            let modules = match pinned {
+                Pinned::Kubernetes => {
+                    Modules::kubernetes(&minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?)?
+                }
+                Pinned::In(name) => Modules::of(name)?,
+            };
+            Ok((pinned, modules.programs(&tools)?))
+        });
+        Ok(Self(folders.collect::<Result<_>>()?))
     }
 
-    /// The path of a program that was asked for.
+    /// The path of a program.
+    ///
+    /// # Panics
+    ///
+    /// Nothing from the go.mod of this program was asked for.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        let found = self.folders.iter().find(|(it, _)| *it == tool);
-        found.map(|(_, folder)| folder.join(tool.name())).unwrap_or_default()
+        self.0[&tool.pinned_in()].join(tool.name())
     }
 
     /// The folder of the node's programs but the kubelet.
-    pub(crate) fn node_folder(&self) -> PathBuf {
-        let found = self.folders.iter().find(|(tool, _)| *tool == Tool::Containerd);
-        found.map(|(_, folder)| folder.clone()).unwrap_or_default()
+    pub(crate) fn node_folder(&self) -> &Path {
+        &self.0[&Pinned::In(NODE)]
     }
 }
 
@@ -212,7 +219,7 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries { folders: tools.iter().map(|tool| (*tool, folder.clone())).collect() })
+    Ok(Binaries(tools.iter().map(|tool| (tool.pinned_in(), folder.clone())).collect()))
 }
 
 /// The go command, deaf to a workspace around this checkout.
@@ -221,7 +228,7 @@ pub(crate) fn go() -> Result<Command> {
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("go").is_file()));
     if !found {
         bail!(
-            "Go is needed to build Kubernetes, and there is no `go` on PATH\n\
+            "Go is needed to build it, and there is no `go` on PATH\n\
              hint: install Go 1.26 or newer, or set {BINARIES_VARIABLE} to a folder with {}",
             Tool::CONTROL_PLANE.map(Tool::name).join(", ")
         );

@@ -1,5 +1,6 @@
 //! The Helm chart, by the real helm in its third and its fourth version.
 
+mod artifact;
 mod release;
 mod rendered;
 

@@ -43,12 +43,12 @@ impl Modules {
         Ok(Self { title, folder, version, pins, output })
     }
 
-    /// Those of a folder of this crate, of which one has the version that people are told.
-    pub(super) fn pinned(folder: &str, name: &str, module: &str) -> Result<Self> {
-        let output = target_folder().join("kubernetes").join(folder.replace('/', "-"));
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    /// A folder of this package. It is the same for all versions of Kubernetes.
+    pub(super) fn of(name: &str) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let pins = read_pins(&folder)?;
-        let title = format!("{name} {}", pin::required_version(&pins.0, module).unwrap_or_default());
+        let title = format!("what tests/{name}/go.mod pins");
+        let output = target_folder().join("kubernetes").join(name);
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 

@@ -46,6 +46,8 @@ pub enum Tool {
     HostLocal,
     /// What checks and tries rules of Prometheus.
     Promtool,
+    /// What reads dashboards as Grafana's own library does.
+    Dashboards,
     /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
     /// way.
     Idle,
@@ -88,6 +90,7 @@ impl Tool {
             Self::Bridge => "bridge",
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
+            Self::Dashboards => "dashboards",
             Self::Idle => "idle",
         }
     }
@@ -107,6 +110,7 @@ impl Tool {
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
+            Self::Dashboards => ".",
             Self::Idle => "./idle",
         }
     }
@@ -126,6 +130,7 @@ pub struct Binaries {
     kubernetes: PathBuf,
     node: PathBuf,
     monitoring: PathBuf,
+    grafana: PathBuf,
 }
 
 impl Binaries {
@@ -141,6 +146,8 @@ impl Binaries {
         let (kubernetes, others): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
         let (node, monitoring): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|tool: &Tool| tool.is_of_node());
+        let (grafana, monitoring): (Vec<_>, Vec<_>) =
+            monitoring.into_iter().partition(|tool| *tool == Tool::Dashboards);
         let built = |modules: fn() -> Result<Modules>, tools: &[Tool]| {
             if tools.is_empty() { Ok(PathBuf::new()) } else { modules()?.programs(tools) }
         };
@@ -149,6 +156,7 @@ impl Binaries {
             kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
             node: built(Modules::node, &node)?,
             monitoring: built(Modules::monitoring, &monitoring)?,
+            grafana: built(Modules::grafana, &grafana)?,
         })
     }
 
@@ -157,6 +165,7 @@ impl Binaries {
         let folder = match tool {
             tool if tool.is_of_kubernetes() => &self.kubernetes,
             tool if tool.is_of_node() => &self.node,
+            Tool::Dashboards => &self.grafana,
             _ => &self.monitoring,
         };
         folder.join(tool.name())
@@ -184,7 +193,12 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries { kubernetes: folder.clone(), node: folder.clone(), monitoring: folder })
+    Ok(Binaries {
+        kubernetes: folder.clone(),
+        node: folder.clone(),
+        monitoring: folder.clone(),
+        grafana: folder,
+    })
 }
 
 /// The go command, deaf to a workspace around this checkout.

@@ -64,6 +64,16 @@ impl Modules {
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 
+    /// What reads dashboards.
+    pub(super) fn grafana() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana");
+        let pins = read_pins(&folder)?;
+        let version = pin::required_version(&pins.0, "github.com/grafana/grafana-foundation-sdk/go");
+        let title = format!("a reader of dashboards {}", version.unwrap_or_default());
+        let output = target_folder().join("kubernetes").join("grafana");
+        Ok(Self { title, folder, version: String::new(), pins, output })
+    }
+
     /// The folder with the programs; those that are missing or out of date are built.
     pub(super) fn programs(&self, tools: &[Tool]) -> Result<PathBuf> {
         let bin = self.output.join("bin");
@@ -88,8 +98,13 @@ impl Modules {
     pub(super) fn stamp(&self, tool: Tool) -> String {
         let mut hasher = DefaultHasher::new();
         (&self.pins, build::flags(tool, &self.version)).hash(&mut hasher);
-        if tool == Tool::Idle {
-            fs::read(self.folder.join("idle/main.go")).unwrap_or_default().hash(&mut hasher);
+        let own = match tool {
+            Tool::Idle => Some("idle/main.go"),
+            Tool::Dashboards => Some("main.go"),
+            _ => None,
+        };
+        if let Some(own) = own {
+            fs::read(self.folder.join(own)).unwrap_or_default().hash(&mut hasher);
         }
         format!("{:016x}", hasher.finish())
     }

@@ -1,7 +1,5 @@
 //! Who a binary is: its name, its version, and the image that it comes in.
 
-use std::process::ExitCode;
-
 /// A binary of this library: the stock one, or one with collectors of its own.
 ///
 /// The crates of the collectors are named once, since a crate that nothing names is not linked:
@@ -61,11 +59,6 @@ impl App {
     pub const fn long_version(mut self, text: &'static str) -> Self {
         self.long_version = text;
         self
-    }
-
-    /// The whole of the binary: reads the command line, does what it says, and returns the exit code.
-    pub fn main(&self) -> ExitCode {
-        crate::cli::main(self)
     }
 
     /// Who it is in the API server's audit log.

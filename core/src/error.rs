@@ -4,7 +4,20 @@ use std::error::Error;
 use std::fmt;
 
 use crate::context::{HostError, HostErrorKind, HttpError, ResolveError};
-use crate::report::FailureKind;
+
+/// Longest text of a failure, of a hint, and of the reason why facts are not applicable, in bytes.
+pub const MAX_ERROR_BYTES: usize = 512;
+
+/// Whether waiting may mend a failure: by it a run decides how long it tries again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// It may pass, such as that of a service that does not answer.
+    Passing,
+    /// There was an answer of another shape: a proxy or a half-started agent gives one while a node boots.
+    Malformed,
+    /// It does not pass by waiting: the host does not permit it, or it is a defect.
+    Lasting,
+}
 
 /// A failure of a collector, as it is written on the Node.
 ///

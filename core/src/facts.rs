@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use crate::error::MAX_ERROR_BYTES;
 use crate::error::chain;
 use crate::fact::{MAX_VALUE_BYTES, clean};
-use crate::report::MAX_ERROR_BYTES;
 use crate::{CollectError, Collector, Fact};
 
 /// What a collector that did not fail has to say.

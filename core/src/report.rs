@@ -8,14 +8,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::context::BootId;
+use crate::error::{FailureKind, MAX_ERROR_BYTES};
 use crate::fact::{MAX_RUN_BYTES, clean};
 use crate::facts::LeftOut;
 use crate::key::fact_name;
 use crate::write::UNKNOWN;
 use crate::{CollectError, Collector, Facts};
-
-/// Longest text of a failure, of a hint, and of the reason why facts are not applicable, in bytes.
-pub const MAX_ERROR_BYTES: usize = 512;
 
 /// All outcomes of one run, in order of the collectors' names.
 #[derive(Debug, Clone, Serialize)]
@@ -148,17 +146,6 @@ pub enum Outcome {
     TimedOut(TimeLimit),
     /// It has a defect.
     Panicked(String),
-}
-
-/// Whether waiting may mend a failure: by it a run decides how long it tries again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// It may pass, such as that of a service that does not answer.
-    Passing,
-    /// There was an answer of another shape: a proxy or a half-started agent gives one while a node boots.
-    Malformed,
-    /// It does not pass by waiting: the host does not permit it, or it is a defect.
-    Lasting,
 }
 
 /// The bound that ended a collector.

@@ -63,14 +63,16 @@ fn command_of(app: &App) -> clap::Command {
     variables::without_empty_variables(command)
 }
 
-/// The whole of a binary: reads the command line, does what it says, and returns the exit code.
-pub(crate) fn main(app: &App) -> ExitCode {
-    process::guarded(|| match Cli::read(app, std::env::args_os()).map(|cli| cli.execute(app)) {
-        Ok(Err(error)) => error.downcast::<Usage>().map(|usage| usage.into_clap().tell()),
-        Ok(done) => done,
-        Err(error) => Ok(error.tell()),
-    })
-    .into()
+impl App {
+    /// The whole of the binary: reads the command line, does what it says, and returns the exit code.
+    pub fn main(&self) -> ExitCode {
+        process::guarded(|| match Cli::read(self, std::env::args_os()).map(|cli| cli.execute(self)) {
+            Ok(Err(error)) => error.downcast::<Usage>().map(|usage| usage.into_clap().tell()),
+            Ok(done) => done,
+            Err(error) => Ok(error.tell()),
+        })
+        .into()
+    }
 }
 
 /// What a container with these collectors, arguments (without the program's name) and this environment would

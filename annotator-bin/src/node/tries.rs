@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use node_annotator_core::report::FailureKind;
+use node_annotator_core::error::FailureKind;
 use node_annotator_core::{Collector, Entry, GiveUpAfter, Outcome, Report, Selection};
 use tokio::time::Instant;
 use tracing::warn;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use node_annotator_core::error::FailureKind;
 use node_annotator_core::label::{NfdLabels, NoLabel};
-use node_annotator_core::report::FailureKind;
 use node_annotator_core::{
     Collector, DoneMark, Entry, Fact, Facts, LabelFacts, Outcome, Plan, Prefix, Report, Stability, Topic,
 };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use node_annotator_core::context::BootId;
+use node_annotator_core::error::FailureKind;
 use node_annotator_core::plan::{Difference, KeyKind};
-use node_annotator_core::report::{FailureKind, TimeLimit};
+use node_annotator_core::report::TimeLimit;
 use node_annotator_core::{
     Collector, DoneMark, Entry, Fact, Facts, Outcome, Plan, Prefix, Report, Stability, Topic,
 };

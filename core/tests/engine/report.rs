@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use node_annotator_core::error::MAX_ERROR_BYTES;
 use node_annotator_core::fact::MAX_RUN_BYTES;
-use node_annotator_core::report::{MAX_ERROR_BYTES, TimeLimit};
+use node_annotator_core::report::TimeLimit;
 use node_annotator_core::{CollectError, Collector, Entry, Facts, Outcome, Report};
 use serde_json::json;
 

@@ -7,9 +7,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use node_annotator_core::context::HttpError;
+use node_annotator_core::error::FailureKind;
 use node_annotator_core::fact::{MAX_RUN_BYTES, MAX_VALUE_BYTES};
 use node_annotator_core::facts::UNDECLARED as UNDECLARED_FACT;
-use node_annotator_core::report::{FailureKind, TimeLimit};
+use node_annotator_core::report::TimeLimit;
 use node_annotator_core::{
     Collect, Collector, Context, Entry, Fact, Facts, Outcome, Report, Runner, Stability, Topic,
 };

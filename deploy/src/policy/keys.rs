@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use node_annotator_core::context::BootId;
+use node_annotator_core::error::MAX_ERROR_BYTES;
 use node_annotator_core::fact::MAX_RUN_BYTES;
-use node_annotator_core::report::MAX_ERROR_BYTES;
 use node_annotator_core::{Collector, DoneMark, LabelFacts, Prefix};
 
 /// The length of a day, `2026-11-25`.

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_of_kubernetes_are_refused_and_look_alikes_are_not() {
+    fn prefixes_of_kubernetes_are_refused_and_lookalikes_are_not() {
         for text in ["kubernetes.io", "node-role.kubernetes.io", "k8s.io", "x.k8s.io"] {
             assert!(matches!(text.parse::<Prefix>(), Err(KeyError::PrefixReserved { .. })), "{text}");
         }

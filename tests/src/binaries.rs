@@ -1,10 +1,11 @@
-//! The programs of Kubernetes, of a node and of monitoring: built once from pinned Go modules and kept under `target/`, or
+//! The programs of Kubernetes, of a node, and those that look at what is made: built once from pinned Go modules and kept under `target/`, or
 //! ready-made ones.
 
 mod build;
 mod modules;
 mod packages;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +49,12 @@ pub enum Tool {
     Promtool,
     /// What reads dashboards as Grafana's own library does.
     Dashboards,
+    /// A registry for images and charts.
+    Registry,
+    /// What checks workflows.
+    Actionlint,
+    /// What checks the manifest of a kubectl plugin, as the index of plugins does.
+    KrewValidator,
     /// What waits: the program of this project that is in each pod's sandbox, and in pods that stand in the
     /// way.
     Idle,
@@ -91,6 +98,9 @@ impl Tool {
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
             Self::Dashboards => "dashboards",
+            Self::Registry => "registry",
+            Self::Actionlint => "actionlint",
+            Self::KrewValidator => "validate-krew-manifest",
             Self::Idle => "idle",
         }
     }
@@ -110,28 +120,42 @@ impl Tool {
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
-            Self::Dashboards => ".",
+            Self::Dashboards => "./dashboards",
+            Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
+            Self::KrewValidator => "sigs.k8s.io/krew/cmd/validate-krew-manifest",
             Self::Idle => "./idle",
         }
     }
 
-    fn is_of_kubernetes(self) -> bool {
-        Self::KUBERNETES.contains(&self)
+    /// Where it is pinned.
+    fn pinned_in(self) -> Pinned {
+        match self {
+            tool if Self::KUBERNETES.contains(&tool) => Pinned::Kubernetes,
+            Self::Promtool => Pinned::In("monitoring"),
+            Self::Dashboards => Pinned::In("grafana"),
+            Self::Registry => Pinned::In("registry"),
+            Self::Actionlint | Self::KrewValidator => Pinned::In("release"),
+            _ => Pinned::In(NODE),
+        }
     }
+}
 
-    fn is_of_node(self) -> bool {
-        Self::NODE.contains(&self) && !self.is_of_kubernetes()
-    }
+/// The folder with what a node has beside the kubelet.
+const NODE: &str = "node";
+
+/// The go.mod that pins a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pinned {
+    /// One for each minor version.
+    Kubernetes,
+    /// One in a folder of this package.
+    In(&'static str),
 }
 
 /// Folders in which the programs asked for are ready to run.
 #[derive(Clone, Debug)]
-pub struct Binaries {
-    kubernetes: PathBuf,
-    node: PathBuf,
-    monitoring: PathBuf,
-    grafana: PathBuf,
-}
+pub struct Binaries(BTreeMap<Pinned, PathBuf>);
 
 impl Binaries {
     /// Finds or builds `tools`, those of Kubernetes in a minor version such as `1.36` (`None`:
@@ -143,37 +167,34 @@ impl Binaries {
         if let Some(folder) = env::var_os(BINARIES_VARIABLE).map(PathBuf::from) {
             return ready_made(&folder, tools);
         }
-        let (kubernetes, others): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| tool.is_of_kubernetes());
-        let (node, monitoring): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|tool: &Tool| tool.is_of_node());
-        let (grafana, monitoring): (Vec<_>, Vec<_>) =
-            monitoring.into_iter().partition(|tool| *tool == Tool::Dashboards);
-        let built = |modules: fn() -> Result<Modules>, tools: &[Tool]| {
-            if tools.is_empty() { Ok(PathBuf::new()) } else { modules()?.programs(tools) }
-        };
-        let minor = minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?;
-        Ok(Self {
-            kubernetes: Modules::kubernetes(&minor)?.programs(&kubernetes)?,
-            node: built(Modules::node, &node)?,
-            monitoring: built(Modules::monitoring, &monitoring)?,
-            grafana: built(Modules::grafana, &grafana)?,
-        })
+        let mut pinned = BTreeMap::<Pinned, Vec<Tool>>::new();
+        for tool in tools {
+            pinned.entry(tool.pinned_in()).or_default().push(*tool);
+        }
+        let folders = pinned.into_iter().map(|(pinned, tools)| {
+            let modules = match pinned {
+                Pinned::Kubernetes => {
+                    Modules::kubernetes(&minor.map_or_else(default_minor, |minor| Ok(minor.to_owned()))?)?
+                }
+                Pinned::In(name) => Modules::of(name)?,
+            };
+            Ok((pinned, modules.programs(&tools)?))
+        });
+        Ok(Self(folders.collect::<Result<_>>()?))
     }
 
-    /// The path of a program that was asked for.
+    /// The path of a program.
+    ///
+    /// # Panics
+    ///
+    /// Nothing from the go.mod of this program was asked for.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        let folder = match tool {
-            tool if tool.is_of_kubernetes() => &self.kubernetes,
-            tool if tool.is_of_node() => &self.node,
-            Tool::Dashboards => &self.grafana,
-            _ => &self.monitoring,
-        };
-        folder.join(tool.name())
+        self.0[&tool.pinned_in()].join(tool.name())
     }
 
     /// The folder of the node's programs but the kubelet.
     pub(crate) fn node_folder(&self) -> &Path {
-        &self.node
+        &self.0[&Pinned::In(NODE)]
     }
 }
 
@@ -193,12 +214,7 @@ fn ready_made(folder: &Path, tools: &[Tool]) -> Result<Binaries> {
         ensure!(path.is_file(), "{BINARIES_VARIABLE}: no such file: `{}`", path.display());
     }
     eprintln!("using ready-made Kubernetes programs: {}", folder.display());
-    Ok(Binaries {
-        kubernetes: folder.clone(),
-        node: folder.clone(),
-        monitoring: folder.clone(),
-        grafana: folder,
-    })
+    Ok(Binaries(tools.iter().map(|tool| (tool.pinned_in(), folder.clone())).collect()))
 }
 
 /// The go command, deaf to a workspace around this checkout.
@@ -207,7 +223,7 @@ pub(crate) fn go() -> Result<Command> {
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("go").is_file()));
     if !found {
         bail!(
-            "Go is needed to build Kubernetes, and there is no `go` on PATH\n\
+            "Go is needed to build it, and there is no `go` on PATH\n\
              hint: install Go 1.26 or newer, or set {BINARIES_VARIABLE} to a folder with {}",
             Tool::CONTROL_PLANE.map(Tool::name).join(", ")
         );

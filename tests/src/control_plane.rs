@@ -1,6 +1,6 @@
 //! A real control plane on loopback: etcd, API server, controller manager and scheduler.
 
-mod component;
+pub(crate) mod component;
 mod files;
 
 use std::path::{Path, PathBuf};

@@ -11,10 +11,12 @@ pub mod metadata;
 pub mod pin;
 mod ports;
 pub mod real_node;
+pub mod registry;
 mod target;
 pub mod wait;
 
 pub use cluster::{Cluster, Options};
 pub use kubelet::NodeSpec;
 pub use real_node::{RealCluster, RealNode};
+pub use registry::Registry;
 pub use target::annotator_binary;

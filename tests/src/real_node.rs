@@ -208,7 +208,7 @@ impl RealNode {
             snapshotter(&self.storage)?,
         );
         let idle = Program::read(self.shared.binaries.path(Tool::Idle))?;
-        let sandbox = Image::new(SANDBOX_IMAGE)?.archive(&idle)?;
+        let sandbox = Image::new(SANDBOX_IMAGE)?.pack(&[idle])?.archive()?;
         fs::write(self.storage.join("sandbox.tar"), sandbox).context("cannot write an image")?;
         write_private(&self.storage.join("kubeconfig"), &kubeconfig)?;
         write_private(&self.storage.join("network/pods.conflist"), &network.to_string())?;

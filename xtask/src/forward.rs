@@ -21,6 +21,8 @@ pub(crate) enum Program {
     Generate,
     /// What links the test harness too.
     Cluster,
+    /// What makes a release.
+    Dist,
     /// What links none of ours, and runs the binary beside other programs.
     Compare,
 }
@@ -35,6 +37,7 @@ impl Program {
         let binary = match self {
             Self::Generate => "xtask-generate",
             Self::Cluster => "xtask-cluster",
+            Self::Dist => "xtask-dist",
             Self::Compare => "xtask-compare",
         };
         let mut cargo = xtask_workspace::cargo_here();

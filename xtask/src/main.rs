@@ -50,9 +50,18 @@ enum Task {
     /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
     #[command(disable_help_flag = true)]
     GenManifests(Forwarded),
-    /// Write a container image as an OCI archive: of this checkout, or of another static binary
+    /// Write a container image as an OCI archive, or push it: of this checkout, or of another static binary
     #[command(disable_help_flag = true)]
     Image(Forwarded),
+    /// Have independent programs look at the repository: spelling, workflows, licences, advisories, semver
+    #[command(disable_help_flag = true)]
+    Audit(Forwarded),
+    /// Write what a release consists of into `target/dist`: binaries, image, chart, checksums
+    #[command(disable_help_flag = true)]
+    Dist(Forwarded),
+    /// Package the crates that are published, and build the crate of other people from these packages alone
+    #[command(disable_help_flag = true)]
+    Packages(Forwarded),
     /// Record what the collectors look at on this machine, identifiers replaced, as a fixture for the tests
     #[command(disable_help_flag = true)]
     RecordMachine(Forwarded),
@@ -74,7 +83,10 @@ fn main() -> ExitCode {
         Task::GenDocs(forwarded) => forwarded.to(Program::Generate, "gen-docs"),
         Task::GenManifests(forwarded) => forwarded.to(Program::Generate, "gen-manifests"),
         Task::RecordMachine(forwarded) => forwarded.to(Program::Generate, "record-machine"),
-        Task::Image(forwarded) => forwarded.to(Program::Generate, "image"),
+        Task::Audit(forwarded) => forwarded.to(Program::Dist, "audit"),
+        Task::Packages(forwarded) => forwarded.to(Program::Dist, "packages"),
+        Task::Dist(forwarded) => forwarded.to(Program::Dist, "dist"),
+        Task::Image(forwarded) => forwarded.to(Program::Dist, "image"),
     };
     xtask_workspace::exit_code(done)
 }

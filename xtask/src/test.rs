@@ -111,6 +111,9 @@ fn on_the_newest(options: &Options) -> Vec<Step> {
         step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
         step("book", &["xtask", "book"]),
     ];
+    if options.filter.is_none() {
+        steps.push(step("packaged crates", &["xtask", "packages", "--quick"]));
+    }
     if !options.no_cluster {
         steps.push(binary());
         for (title, target) in [("scenarios", "scenarios"), ("scenarios on a real node", "real_node")] {
@@ -119,6 +122,9 @@ fn on_the_newest(options: &Options) -> Vec<Step> {
         if options.filter.is_none() {
             steps.push(step("demo", &["xtask", "demo"]));
             steps.push(step("bench", &["xtask", "bench", "--short"]));
+            // Behind the bench, which has built the static binary.
+            steps.push(step("release", &["xtask", "dist", "--check"]));
+            steps.push(step("what other programs find", &["xtask", "audit"]));
         }
     }
     steps

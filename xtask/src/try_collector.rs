@@ -12,9 +12,10 @@ use crate::step::{self, shown};
 /// The binary's exit code when a collector failed on this machine.
 const COLLECTOR_FAILED: i32 = 3;
 
-/// The collectors; and the package that depends on everything, so that cargo picks the features that all
+/// The collectors; and the packages that depend on everything, so that cargo picks the features that all
 /// other commands have too, and compiles no dependency again.
-const PACKAGES: [&str; 4] = ["--package", "node-annotator-collectors", "--package", "xtask-cluster"];
+const PACKAGES: [&str; 6] =
+    ["--package", "node-annotator-collectors", "--package", "xtask-cluster", "--package", "xtask-dist"];
 
 /// All tests of the collectors.
 const TESTS: [&str; 5] = ["--lib", "--test", "contract", "--test", "field"];

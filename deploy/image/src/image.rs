@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 use oci_spec::distribution::Reference;
 use oci_spec::image::{
-    ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_REF_NAME, ANNOTATION_TITLE, ANNOTATION_VERSION,
-    Config, ConfigBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageIndexBuilder,
-    ImageManifestBuilder, MediaType, OciLayoutBuilder, Os, PlatformBuilder, RootFsBuilder,
+    ANNOTATION_CREATED, ANNOTATION_DESCRIPTION, ANNOTATION_DOCUMENTATION, ANNOTATION_LICENSES,
+    ANNOTATION_SOURCE, ANNOTATION_TITLE, ANNOTATION_URL, ANNOTATION_VERSION, Config, ConfigBuilder,
+    ImageConfiguration, ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType, Os,
+    PlatformBuilder, RootFsBuilder,
 };
 
-use crate::Program;
-use crate::blob::{Blob, Entry, gzip, json, sha256, tar};
+use crate::archive::{Entry, gzip, tar};
+use crate::blob::{Blob, sha256};
+use crate::{Packed, Program};
 
 /// The customary user and group of images without users: a number, since a kubelet cannot tell whether a name
 /// is root's.
@@ -21,11 +23,8 @@ const NOBODY: &str = "65532:65532";
 /// here, and takes root's where it finds none.
 const PASSWD: &str = "nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
 
-/// Under this key an archive tells containerd the whole name of its image.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-
-/// An image of one static program, which a container runs as user and group 65532, and of the file that says
-/// which group is the user's.
+/// An image of one static program, for one or several architectures, which a container runs as user and group
+/// 65532, and of the file that says which group is the user's.
 #[derive(Clone, Debug)]
 pub struct Image {
     name: Reference,
@@ -52,10 +51,14 @@ impl Image {
             .label(ANNOTATION_TITLE, "node-annotator")
             .label(ANNOTATION_DESCRIPTION, "Run-once node fact collectors for Kubernetes")
             .label(ANNOTATION_VERSION, env!("CARGO_PKG_VERSION"))
-            .label(ANNOTATION_LICENSES, "Apache-2.0 OR MIT"))
+            .label(ANNOTATION_LICENSES, env!("CARGO_PKG_LICENSE"))
+            .label(ANNOTATION_SOURCE, env!("CARGO_PKG_REPOSITORY"))
+            .label(ANNOTATION_URL, env!("CARGO_PKG_REPOSITORY"))
+            .label(ANNOTATION_DOCUMENTATION, concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs")))
     }
 
-    /// Writes something on the image, by a key such as `org.opencontainers.image.title`.
+    /// Writes something on the image, by a key such as `org.opencontainers.image.title`: as a label of its
+    /// configurations, and as an annotation of its manifests and its index.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(key.to_owned(), value.to_owned());
@@ -67,8 +70,34 @@ impl Image {
         self.name.whole()
     }
 
-    /// The archive: an image layout as a tar file.
-    pub fn archive(&self, program: &Program) -> Result<Vec<u8>> {
+    /// Packs programs that were built from the same sources, each for another architecture.
+    pub fn pack(&self, programs: &[Program]) -> Result<Packed> {
+        let Some(first) = programs.first() else { bail!("an image without a program") };
+        let (mut blobs, mut manifests) = (Vec::new(), Vec::new());
+        for (at, program) in programs.iter().enumerate() {
+            let architecture = program.architecture();
+            if program.name() != first.name() {
+                bail!("`{}` and `{}` are not one program: their names differ", first.name(), program.name());
+            }
+            if programs[..at].iter().any(|other| other.architecture() == architecture) {
+                bail!("two programs for {architecture}\nhint: one for each architecture");
+            }
+            let packed = self.manifest(program)?;
+            blobs.extend(packed.blobs);
+            manifests.push(packed.manifest);
+        }
+        let index = ImageIndexBuilder::default()
+            .schema_version(2_u32)
+            .media_type(MediaType::ImageIndex)
+            .manifests(manifests.iter().map(|manifest| manifest.descriptor.clone()).collect::<Vec<_>>())
+            .annotations(self.labels.clone())
+            .build()?;
+        let index = Blob::json(MediaType::ImageIndex, &index)?;
+        Ok(Packed { name: self.name.clone(), blobs, manifests, index })
+    }
+
+    /// The image of one program, with its platform.
+    fn manifest(&self, program: &Program) -> Result<OnePlatform> {
         let layer = tar(&[
             Entry { path: "etc/passwd", mode: 0o644, contents: PASSWD.as_bytes() },
             Entry { path: program.name(), mode: 0o755, contents: program.bytes() },
@@ -81,31 +110,13 @@ impl Image {
             .media_type(MediaType::ImageManifest)
             .config(config.descriptor.clone())
             .layers([layer.descriptor.clone()])
+            .annotations(self.labels.clone())
             .build()?;
-        let manifest = Blob::json(MediaType::ImageManifest, &manifest)?;
+        let mut manifest = Blob::json(MediaType::ImageManifest, &manifest)?;
         let platform =
             PlatformBuilder::default().architecture(program.architecture()).os(Os::Linux).build()?;
-        let mut descriptor = manifest.descriptor.clone();
-        descriptor.set_platform(Some(platform));
-        descriptor.set_annotations(Some(self.annotations()));
-        let index = ImageIndexBuilder::default()
-            .schema_version(2_u32)
-            .media_type(MediaType::ImageIndex)
-            .manifests([descriptor])
-            .build()?;
-        let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
-
-        let (index, layout) = (json(&index)?, json(&layout)?);
-        let paths = [&layer, &config, &manifest].map(Blob::path);
-        let blobs = [layer, config, manifest];
-        let mut entries = vec![
-            Entry { path: "oci-layout", mode: 0o644, contents: &layout },
-            Entry { path: "index.json", mode: 0o644, contents: &index },
-        ];
-        for (path, blob) in paths.iter().zip(&blobs) {
-            entries.push(Entry { path, mode: 0o644, contents: &blob.bytes });
-        }
-        tar(&entries)
+        manifest.descriptor.set_platform(Some(platform));
+        Ok(OnePlatform { blobs: [layer, config], manifest })
     }
 
     fn configuration(&self, program: &Program, diff_id: String) -> Result<ImageConfiguration> {
@@ -116,21 +127,21 @@ impl Image {
             .labels(self.labels.clone())
             .build()?;
         let files = RootFsBuilder::default().typ("layers").diff_ids([diff_id]).build()?;
-        Ok(ImageConfigurationBuilder::default()
+        let mut configuration = ImageConfigurationBuilder::default()
             .architecture(program.architecture())
             .os(Os::Linux)
             .config(config)
             .rootfs(files)
-            .build()?)
+            .build()?;
+        configuration.set_created(self.labels.get(ANNOTATION_CREATED).cloned());
+        Ok(configuration)
     }
+}
 
-    fn annotations(&self) -> HashMap<String, String> {
-        let mut annotations = HashMap::from([(CONTAINERD_NAME.to_owned(), self.name())]);
-        if let Some(tag) = self.name.tag() {
-            annotations.insert(ANNOTATION_REF_NAME.to_owned(), tag.to_owned());
-        }
-        annotations
-    }
+/// The manifest of an image for one platform, and what it names.
+struct OnePlatform {
+    blobs: [Blob; 2],
+    manifest: Blob,
 }
 
 #[cfg(test)]
@@ -142,7 +153,11 @@ mod tests {
 
     use super::*;
     use crate::blob::sha256;
-    use crate::program::tests::executable;
+    use crate::program::tests::{executable, executable_for_arm64};
+
+    fn packed(image: &Image, name: &str) -> Vec<u8> {
+        image.pack(&[Program::new(name, executable()).unwrap()]).unwrap().archive().unwrap()
+    }
 
     fn unpack(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let mut archive = tar::Archive::new(archive);
@@ -158,7 +173,7 @@ mod tests {
     #[test]
     fn bytes_depend_on_nothing_but_the_program() {
         let image = Image::node_annotator("node-annotator:1").unwrap();
-        let pack = |name: &str| image.archive(&Program::new(name, executable()).unwrap()).unwrap();
+        let pack = |name: &str| packed(&image, name);
         let first = pack("program");
         // Hash maps differ from one another within a process.
         for _ in 0..20 {
@@ -168,36 +183,64 @@ mod tests {
     }
 
     #[test]
-    fn digests_lead_from_the_index_to_the_program() {
-        let program = Program::new("node-annotator", executable()).unwrap();
-        let files =
-            unpack(&Image::node_annotator("node-annotator:0.1.0").unwrap().archive(&program).unwrap());
+    fn digests_lead_from_the_index_to_the_programs() {
+        let programs =
+            [executable(), executable_for_arm64()].map(|bytes| Program::new("program", bytes).unwrap());
+        let image = Image::node_annotator("node-annotator:0.1.0")
+            .unwrap()
+            .label(ANNOTATION_CREATED, "2026-01-02T03:04:05Z");
+        let packed = image.pack(&programs).unwrap();
+        let files = unpack(&packed.archive().unwrap());
         let blob = |descriptor: &Descriptor| {
             let bytes = &files[&format!("blobs/{}", descriptor.digest().to_string().replace(':', "/"))];
             assert_eq!(bytes.len() as u64, descriptor.size());
             assert_eq!(format!("sha256:{}", sha256(bytes)), descriptor.digest().to_string());
             bytes.clone()
         };
-        let index = ImageIndex::from_reader(&files["index.json"][..]).unwrap();
-        let annotations = index.manifests()[0].annotations().clone().unwrap();
-        assert_eq!(annotations[CONTAINERD_NAME], "docker.io/library/node-annotator:0.1.0");
-        assert_eq!(annotations[ANNOTATION_REF_NAME], "0.1.0");
-        let manifest = ImageManifest::from_reader(&blob(&index.manifests()[0])[..]).unwrap();
-        let configuration = ImageConfiguration::from_reader(&blob(manifest.config())[..]).unwrap();
-        let config = configuration.config().clone().unwrap();
-        assert_eq!(config.user().as_deref(), Some("65532:65532"));
-        assert_eq!(config.entrypoint().clone().unwrap(), ["/node-annotator"]);
+        let layout = ImageIndex::from_reader(&files["index.json"][..]).unwrap();
+        let [entry] = &layout.manifests()[..] else { panic!("{layout:?}") };
+        let annotations = entry.annotations().clone().unwrap();
+        assert_eq!(annotations["io.containerd.image.name"], "docker.io/library/node-annotator:0.1.0");
+        assert_eq!(annotations["org.opencontainers.image.ref.name"], "0.1.0");
+        assert_eq!(entry.digest().to_string(), packed.digest());
 
-        let [layer] = &manifest.layers()[..] else { panic!("{manifest:?}") };
-        let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(&blob(layer)[..]).read_to_end(&mut unpacked).unwrap();
-        let diff_id = format!("sha256:{}", sha256(&unpacked));
-        assert_eq!(configuration.rootfs().diff_ids(), &[diff_id]);
-        let files = BTreeMap::from([
-            ("etc/passwd".to_owned(), PASSWD.as_bytes().to_owned()),
-            ("node-annotator".to_owned(), executable()),
-        ]);
-        assert_eq!(unpack(&unpacked), files);
+        let index = ImageIndex::from_reader(&blob(entry)[..]).unwrap();
+        assert_eq!(index.annotations().as_ref().unwrap()[ANNOTATION_TITLE], "node-annotator");
+        let platforms = index.manifests().iter().map(|manifest| manifest.platform().clone().unwrap());
+        let platforms: Vec<_> = platforms.map(|it| format!("{}/{}", it.os(), it.architecture())).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        for (descriptor, program) in index.manifests().iter().zip(&programs) {
+            let manifest = ImageManifest::from_reader(&blob(descriptor)[..]).unwrap();
+            assert_eq!(manifest.annotations().as_ref().unwrap()[ANNOTATION_LICENSES], "Apache-2.0 OR MIT");
+            let configuration = ImageConfiguration::from_reader(&blob(manifest.config())[..]).unwrap();
+            assert_eq!(*configuration.architecture(), program.architecture());
+            assert_eq!(configuration.created().as_deref(), Some("2026-01-02T03:04:05Z"));
+            let config = configuration.config().clone().unwrap();
+            assert_eq!(config.user().as_deref(), Some("65532:65532"));
+            assert_eq!(config.entrypoint().clone().unwrap(), ["/program"]);
+
+            let [layer] = &manifest.layers()[..] else { panic!("{manifest:?}") };
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(&blob(layer)[..]).read_to_end(&mut unpacked).unwrap();
+            let diff_id = format!("sha256:{}", sha256(&unpacked));
+            assert_eq!(configuration.rootfs().diff_ids(), &[diff_id]);
+            let files = BTreeMap::from([
+                ("etc/passwd".to_owned(), PASSWD.as_bytes().to_owned()),
+                ("program".to_owned(), program.bytes().to_owned()),
+            ]);
+            assert_eq!(unpack(&unpacked), files);
+        }
+    }
+
+    #[test]
+    fn an_image_is_of_one_program_for_each_architecture() {
+        let image = Image::new("mine:1").unwrap();
+        let mine = Program::new("mine", executable()).unwrap();
+        let message = |programs: &[Program]| image.pack(programs).err().unwrap().to_string();
+        assert_eq!(message(&[]), "an image without a program");
+        assert!(message(&[mine.clone(), mine.clone()]).starts_with("two programs for amd64\nhint: "));
+        let other = Program::new("other", executable_for_arm64()).unwrap();
+        assert_eq!(message(&[mine, other]), "`mine` and `other` are not one program: their names differ");
     }
 
     #[test]
@@ -227,7 +270,7 @@ mod tests {
     #[test]
     fn labels_are_on_the_image() {
         let image = Image::new("mine:1").unwrap().label("org.opencontainers.image.title", "mine");
-        let files = unpack(&image.archive(&Program::new("mine", executable()).unwrap()).unwrap());
+        let files = unpack(&packed(&image, "mine"));
         let labelled = files.values().filter(|bytes| {
             String::from_utf8_lossy(bytes).contains(r#""Labels":{"org.opencontainers.image.title":"mine"}"#)
         });

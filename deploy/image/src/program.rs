@@ -118,6 +118,12 @@ pub(crate) mod tests {
         bytes
     }
 
+    pub(crate) fn executable_for_arm64() -> Vec<u8> {
+        let mut bytes = executable();
+        bytes[MACHINE] = 183;
+        bytes
+    }
+
     fn message(bytes: Vec<u8>) -> String {
         format!("{:#}", Program::new("mine", bytes).unwrap_err())
     }
@@ -126,9 +132,7 @@ pub(crate) mod tests {
     fn a_static_executable_is_a_program() {
         let program = Program::new("mine", executable()).unwrap();
         assert_eq!((program.name(), program.architecture()), ("mine", Arch::Amd64));
-        let mut arm = executable();
-        arm[MACHINE] = 183;
-        assert_eq!(Program::new("mine", arm).unwrap().architecture(), Arch::ARM64);
+        assert_eq!(Program::new("mine", executable_for_arm64()).unwrap().architecture(), Arch::ARM64);
     }
 
     #[test]

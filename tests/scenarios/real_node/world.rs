@@ -49,11 +49,11 @@ impl World {
             tokio::task::spawn_blocking(static_binary::build).await.context("the build panicked")??;
         let real = RealCluster::start(Options::default()).await?;
         let archive = real.cluster().folder().join("image.tar");
-        fs::write(&archive, Image::node_annotator(DEFAULT_IMAGE)?.archive(&Program::read(path)?)?)?;
+        fs::write(&archive, Image::node_annotator(DEFAULT_IMAGE)?.pack(&[Program::read(path)?])?.archive()?)?;
         let mut archives = vec![archive];
         if Path::new(BUSYBOX).exists() {
             let archive = real.cluster().folder().join("busybox.tar");
-            fs::write(&archive, Image::new(IMAGE)?.archive(&Program::read(BUSYBOX)?)?)?;
+            fs::write(&archive, Image::new(IMAGE)?.pack(&[Program::read(BUSYBOX)?])?.archive()?)?;
             archives.push(archive);
         }
         let node = real.add_node(NODE, &archives).await?;

@@ -43,34 +43,12 @@ impl Modules {
         Ok(Self { title, folder, version, pins, output })
     }
 
-    /// What a node has beside the kubelet. It is the same for all versions of Kubernetes.
-    pub(super) fn node() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
+    /// A folder of this package. It is the same for all versions of Kubernetes.
+    pub(super) fn of(name: &str) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let pins = read_pins(&folder)?;
-        let version =
-            pin::required_version(&pins.0, "github.com/containerd/containerd/v2").unwrap_or_default();
-        let title = format!("containerd {version}, runc and network plugins");
-        let output = target_folder().join("kubernetes").join("node");
-        Ok(Self { title, folder, version: String::new(), pins, output })
-    }
-
-    /// What tries the rules for monitoring.
-    pub(super) fn monitoring() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
-        let pins = read_pins(&folder)?;
-        let version = pin::required_version(&pins.0, "github.com/prometheus/prometheus").unwrap_or_default();
-        let title = format!("Prometheus' tools {version}");
-        let output = target_folder().join("kubernetes").join("monitoring");
-        Ok(Self { title, folder, version: String::new(), pins, output })
-    }
-
-    /// What reads dashboards.
-    pub(super) fn grafana() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana");
-        let pins = read_pins(&folder)?;
-        let version = pin::required_version(&pins.0, "github.com/grafana/grafana-foundation-sdk/go");
-        let title = format!("a reader of dashboards {}", version.unwrap_or_default());
-        let output = target_folder().join("kubernetes").join("grafana");
+        let title = format!("what tests/{name}/go.mod pins");
+        let output = target_folder().join("kubernetes").join(name);
         Ok(Self { title, folder, version: String::new(), pins, output })
     }
 
@@ -98,13 +76,8 @@ impl Modules {
     pub(super) fn stamp(&self, tool: Tool) -> String {
         let mut hasher = DefaultHasher::new();
         (&self.pins, build::flags(tool, &self.version)).hash(&mut hasher);
-        let own = match tool {
-            Tool::Idle => Some("idle/main.go"),
-            Tool::Dashboards => Some("main.go"),
-            _ => None,
-        };
-        if let Some(own) = own {
-            fs::read(self.folder.join(own)).unwrap_or_default().hash(&mut hasher);
+        if let Some(own) = tool.package().strip_prefix("./") {
+            fs::read(self.folder.join(own).join("main.go")).unwrap_or_default().hash(&mut hasher);
         }
         format!("{:016x}", hasher.finish())
     }

@@ -16,7 +16,7 @@ const TAIL_LINES: usize = 25;
 
 /// A child process that is killed when dropped.
 #[derive(Debug)]
-pub(super) struct Component {
+pub(crate) struct Component {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Component {
 
 impl Component {
     /// Starts `program` in a process group. Appends to `log`, so that a restart keeps what was there.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         program: &Path,
         args: impl IntoIterator<Item = String>,
@@ -45,13 +45,13 @@ impl Component {
     }
 
     /// Why it ended, when it has ended.
-    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
+    pub(crate) fn failure(&mut self) -> Option<anyhow::Error> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(anyhow!("{} ended: {status}; {}", self.name, self.log_tail()))
     }
 
     /// Returns when the port accepts connections; an error when the program ends before.
-    pub(super) async fn wait_for_port(&mut self, port: u16, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_for_port(&mut self, port: u16, deadline: Duration) -> Result<()> {
         let what = format!("{} to listen", self.name);
         let listening = wait::until_within(deadline, &what, async || {
             if let Some(failure) = self.failure() {
@@ -64,14 +64,14 @@ impl Component {
     }
 
     /// Sends it a signal.
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid =
             i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// The last lines of its log, with a headline.
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().rev().take(TAIL_LINES).collect();

@@ -1,7 +1,6 @@
-//! What is generated, started by `cargo xtask`: pages of docs, manifests, the container image.
+//! What is generated, started by `cargo xtask`: pages of docs, manifests.
 
 mod docs;
-mod image;
 mod manifests;
 mod record_machine;
 
@@ -24,14 +23,6 @@ enum Task {
     GenDocs(docs::Options),
     /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring` and `deploy/rbac`
     GenManifests(manifests::Options),
-    /// Write a container image as an OCI archive: of this checkout, or of another static binary
-    ///
-    /// By default the image holds the `node-annotator` binary of this checkout. With --program it holds
-    /// another one: a static executable for Linux, that is one without a dynamic loader, since there is no
-    /// other file in the image. To build one:
-    ///
-    /// RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu
-    Image(image::Options),
     /// Record what the collectors look at on this machine, identifiers replaced, as a fixture for the tests
     RecordMachine(record_machine::Options),
 }
@@ -44,7 +35,6 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::GenDocs(options) => docs::run(&options),
         Task::GenManifests(options) => manifests::run(&options),
-        Task::Image(options) => image::run(&options),
         Task::RecordMachine(options) => record_machine::run(&options),
     }
 }

@@ -2,11 +2,14 @@
 
 pub mod documents;
 pub mod static_binary;
+mod target;
 
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+pub use target::{RELEASED, Target};
 
 /// Names the Kubernetes minor version for everything that does not ask for a particular one.
 pub const KUBERNETES_VARIABLE: &str = "NODE_ANNOTATOR_TEST_KUBERNETES";

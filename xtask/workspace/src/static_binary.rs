@@ -8,21 +8,40 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::target::Target;
 use crate::{cargo, root, target_folder};
+
+/// What the build script of the binary takes the commit from.
+const COMMIT_VARIABLE: &str = "NODE_ANNOTATOR_COMMIT";
 
 /// Builds the static release binary, with the floor that the bench holds it against beside it, and returns
 /// its path.
 ///
 /// Cargo shows its progress on stderr, and does nothing when it is built.
 pub fn build() -> Result<PathBuf> {
+    build_host(None)
+}
+
+fn build_host(commit: Option<&str>) -> Result<PathBuf> {
     // Together: they share their dependencies.
-    compile(&["--package", "node-annotator", "--package", "node-annotator-floor"], "node-annotator")
+    let packages = ["--package", "node-annotator", "--package", "node-annotator-floor"];
+    compile(&Target::host()?, &packages, "node-annotator", commit)
+}
+
+/// Builds the release binary for a target, with the commit that its `--version` names, and returns its path.
+///
+/// For Linux it is static, and the same as [`build`] makes but for the commit.
+pub fn build_for(target: &Target, commit: Option<&str>) -> Result<PathBuf> {
+    if *target == Target::host()? {
+        return build_host(commit);
+    }
+    compile(target, &["--package", "node-annotator"], "node-annotator", commit)
 }
 
 /// Builds the same binary without what only an operator runs, and returns the path of a copy.
 pub fn build_node_wing() -> Result<PathBuf> {
     let arguments = ["--package", "node-annotator", "--no-default-features", "--features", "dns"];
-    let built = compile(&arguments, "node-annotator")?;
+    let built = compile(&Target::host()?, &arguments, "node-annotator", None)?;
     // The whole binary has the same path in the target folder.
     let copy = built.with_file_name("node-annotator-node-wing");
     fs::copy(&built, &copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
@@ -31,40 +50,43 @@ pub fn build_node_wing() -> Result<PathBuf> {
 
 /// Builds the same binary without collectors, and returns its path.
 pub fn build_engine() -> Result<PathBuf> {
-    compile(&["--package", "node-annotator-engine"], "node-annotator-engine")
+    compile(&Target::host()?, &["--package", "node-annotator-engine"], "node-annotator-engine", None)
 }
 
 /// In a target folder of its own: other flags would make every other build start anew. The checkout's place
 /// and the user's home are not in the binary, so that the same sources give the same bytes wherever they lie.
-fn compile(arguments: &[&str], binary: &str) -> Result<PathBuf> {
-    let triple = host_triple()?;
+fn compile(target: &Target, arguments: &[&str], binary: &str, commit: Option<&str>) -> Result<PathBuf> {
     let folder = target_folder().join("static");
-    let mut flags = vec![
-        OsString::from("-Ctarget-feature=+crt-static"),
-        // A program that may lie anywhere in memory has 16,000 addresses to adjust at its start: 8 kB instead
-        // of 390.
-        OsString::from("-Clink-arg=-Wl,-z,pack-relative-relocs"),
-    ];
+    let mut flags = target.flags();
     let cargo_home = env::var_os("CARGO_HOME")
         .map_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     for (folder, name) in [(root(), "/node-annotator"), (&cargo_home, "/cargo")] {
         flags.push(OsString::from("--remap-path-prefix"));
         flags.push([folder.as_os_str(), "=".as_ref(), name.as_ref()].into_iter().collect());
     }
-    let status = cargo()
+    let mut cargo = cargo();
+    cargo
         .args(["build", "--release", "--bins"])
         .args(arguments)
         // With a target named, the flags do not reach build scripts and macros, which cannot be static.
-        .args(["--target", &triple])
+        .args(["--target", target.triple()])
         .arg("--target-dir")
         .arg(&folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f".as_ref()))
-        .status()
-        .context("cannot run cargo")?;
+        .env_remove(COMMIT_VARIABLE);
+    if let Some(commit) = commit {
+        cargo.env(COMMIT_VARIABLE, commit);
+    }
+    if let Some((variable, linker)) = target.linker() {
+        cargo.env(variable, linker);
+    }
+    let status = cargo.status().context("cannot run cargo")?;
     ensure!(status.success(), "cargo build: {status}");
-    let path = folder.join(triple).join("release").join(binary);
+    let path = folder.join(target.triple()).join("release").join(binary);
     ensure!(path.is_file(), "no such file: `{}`", path.display());
-    ensure_it_starts(&path)?;
+    if *target == Target::host()? {
+        ensure_it_starts(&path)?;
+    }
     Ok(path)
 }
 
@@ -78,12 +100,4 @@ fn ensure_it_starts(path: &Path) -> Result<()> {
         output.status
     );
     Ok(())
-}
-
-fn host_triple() -> Result<String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not tell its host")?.to_owned())
 }

@@ -22,7 +22,7 @@ pub(super) fn measure(figures: &mut Figures, binary: &Path, of_this_checkout: bo
     let program = Program::read(binary)?;
     let whole = program.bytes().len();
     add("static binary", whole, budget::BINARY_BYTES);
-    let image = Image::node_annotator("node-annotator:bench")?.archive(&program)?;
+    let image = Image::node_annotator("node-annotator:bench")?.pack(&[program])?.archive()?;
     add("image, compressed", image.len(), budget::IMAGE_BYTES);
     if !of_this_checkout {
         return Ok(());

@@ -38,7 +38,7 @@ impl Kubelet {
             let tools: Vec<_> = Tool::CONTROL_PLANE.into_iter().chain(Tool::NODE).collect();
             Binaries::obtain(None, &tools)?;
             let program = Program::read(static_binary::build()?)?;
-            Image::node_annotator(DEFAULT_IMAGE)?.archive(&program).map(Self::Real)
+            Image::node_annotator(DEFAULT_IMAGE)?.pack(&[program])?.archive().map(Self::Real)
         };
         spawn_blocking(prepare).await.context("the build panicked")?
     }

@@ -51,6 +51,10 @@ pub enum Tool {
     Dashboards,
     /// A registry for images and charts.
     Registry,
+    /// What installs charts, in its third version.
+    Helm3,
+    /// The same in its fourth version.
+    Helm4,
     /// What checks workflows.
     Actionlint,
     /// What checks the manifest of a kubectl plugin, as the index of plugins does.
@@ -99,6 +103,8 @@ impl Tool {
             Self::Promtool => "promtool",
             Self::Dashboards => "dashboards",
             Self::Registry => "registry",
+            Self::Helm3 => "helm3",
+            Self::Helm4 => "helm4",
             Self::Actionlint => "actionlint",
             Self::KrewValidator => "validate-krew-manifest",
             Self::Idle => "idle",
@@ -122,6 +128,8 @@ impl Tool {
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Dashboards => "./dashboards",
             Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
+            Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
             Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
             Self::KrewValidator => "sigs.k8s.io/krew/cmd/validate-krew-manifest",
             Self::Idle => "./idle",
@@ -135,6 +143,8 @@ impl Tool {
             Self::Promtool => Pinned::In("monitoring"),
             Self::Dashboards => Pinned::In("grafana"),
             Self::Registry => Pinned::In("registry"),
+            Self::Helm3 => Pinned::In("helm/3"),
+            Self::Helm4 => Pinned::In("helm/4"),
             Self::Actionlint | Self::KrewValidator => Pinned::In("release"),
             _ => Pinned::In(NODE),
         }

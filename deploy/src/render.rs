@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::{Error, File, Manifests, Object};
 
@@ -138,23 +138,8 @@ fn push_document(text: &mut String, file: &str, document: &impl Serialize) -> Re
         // Long lines stay long: what is wrapped by a machine is read badly by people.
         folded_wrap_chars: usize::MAX,
     };
-    // By way of a value, since every type would have a writer of its own in the binary.
-    let document = Document(serde_json::to_value(document).map_err(Error::Json)?);
+    // By way of a value: the many kinds of objects are compiled for JSON anyway, and YAML has one more to write.
+    let document = serde_json::to_value(document).map_err(Error::Json)?;
     serde_saphyr::to_fmt_writer_with_options(text, &document, options)
         .map_err(|source| Error::Yaml { file: file.to_owned(), source })
-}
-
-/// What an object begins with, for people who read it.
-const HEAD: [&str; 3] = ["apiVersion", "kind", "metadata"];
-
-/// A document with its head first, and all else in order of name.
-struct Document(Value);
-
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Value::Object(fields) = &self.0 else { return self.0.serialize(serializer) };
-        let head = HEAD.iter().filter_map(|key| fields.get_key_value(*key));
-        let others = fields.iter().filter(|(key, _)| !HEAD.contains(&key.as_str()));
-        serializer.collect_map(head.chain(others))
-    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{Error, labels};
@@ -237,7 +236,7 @@ impl Input {
 
     /// The pod. A field that this version does not know is refused, since it would be lost.
     pub(super) fn pod(&self) -> Result<PodSpec, Error> {
-        let pod: PodSpec = typed(&self.raw)
+        let pod: PodSpec = serde_json::from_value(self.raw.clone())
             .map_err(|error| Error::refused("the pod of the", self.kind, format!("it is none: {error}")))?;
         let known = serde_json::to_value(&pod).map_err(Error::Json)?;
         if let Some(path) = unknown_field(&self.raw, &known) {
@@ -309,17 +308,6 @@ fn with_quantities(mut pod: Value) -> Value {
         }
     }
     pod
-}
-
-/// Reads a part of the input into its type. By way of a text, as answers of the API server are read: every type
-/// would have another reader in the binary.
-pub(super) fn typed<T: DeserializeOwned>(raw: &Value) -> Result<T, String> {
-    let text = serde_json::to_vec(raw).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| {
-        let told = error.to_string();
-        // A place in our own text.
-        told.rsplit_once(" at line ").map_or(told.clone(), |(what, _)| what.to_owned())
-    })
 }
 
 /// The path of a field that is in what was given, and not in what was understood.

@@ -10,7 +10,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use node_annotator_core::DoneMark;
 use serde_json::Value;
 
-use super::input::typed;
 use super::refusals::{FACTS_VARIABLE, is_sidecar};
 use super::waiting::only_waits;
 use super::{FOLDER, Init, Task};
@@ -98,7 +97,7 @@ pub(super) fn left_out(pod: &Value, kind: &str) -> Vec<String> {
             if raw["restartPolicy"] == "Always" && !is_main {
                 continue;
             }
-            let waits = || typed(raw).is_ok_and(|container| only_waits(&container));
+            let waits = || serde_json::from_value(raw.clone()).is_ok_and(|container| only_waits(&container));
             if is_main && kind == "DaemonSet" && waits() {
                 said.push(format!("the container `{name}` is left out: it only waits"));
                 continue;

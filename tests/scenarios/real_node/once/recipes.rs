@@ -20,6 +20,9 @@ const FOLDER: &str = "/var/lib/kubelet/recipes";
 /// The taint of a task, without its name.
 const TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/node-annotator-once";
 
+/// The recipe whose node is born with a taint.
+const WAITS: &str = "wait-for-driver";
+
 /// A recipe that runs here.
 struct Recipe {
     name: &'static str,
@@ -49,7 +52,7 @@ fn recipes() -> Result<Vec<Recipe>> {
             &[change("echo 1024", &format!("echo {pages}")), change("-ge 1024", &format!("-ge {pages}"))],
             Some((".reserved", pages)),
         ),
-        recipe("wait-for-driver", &[change(r#""path":"/dev""#, &format!(r#""path":"{FOLDER}/dev""#))], None),
+        recipe(WAITS, &[change(r#""path":"/dev""#, &format!(r#""path":"{FOLDER}/dev""#))], None),
         recipe("register-agent", &[(r#""/agent","register""#.to_owned(), words(&agent))], None),
         recipe("copied-pattern", &[maps], None),
     ])
@@ -112,14 +115,17 @@ pub(crate) async fn each_recipe_runs(world: &mut World) -> Result<()> {
     }
     world.node.run("mkdir", &["-p", &format!("{FOLDER}/dev")])?;
     let labels = json!({"example.com/pool": "database", "example.com/gpu": "true"});
-    let taint = json!([{"key": format!("{TAINT}-wait-for-driver"), "effect": "NoSchedule"}]);
-    world.patch_node(json!({"metadata": {"labels": labels}, "spec": {"taints": taint}})).await?;
+    world.patch_node(json!({"metadata": {"labels": labels}})).await?;
     for recipe in recipes()? {
         let task = Task::new(world, recipe.name);
+        if recipe.name == WAITS {
+            let taint = json!([{"key": format!("{TAINT}-{WAITS}"), "effect": "NoSchedule"}]);
+            world.patch_node(json!({"spec": {"taints": taint}})).await?;
+        }
         for object in printed(&recipe).await? {
             world.cluster().apply(&object).await.with_context(|| format!("`{}`", recipe.name))?;
         }
-        if recipe.name == "wait-for-driver" {
+        if recipe.name == WAITS {
             driver_comes(world, &task).await?;
         }
         let node = task.wait_for_label("").await.with_context(|| format!("`{}`", recipe.name))?;

@@ -4,7 +4,7 @@ use node_annotator_core::Prefix;
 
 /// Who writes or reads labels and annotations of Nodes under a domain of their own. Kubernetes' own domains
 /// are no prefixes at all.
-const OWNERS: [&str; 61] = [
+pub(crate) const OWNERS: [&str; 61] = [
     "alibabacloud.com",
     "aliyun.com",
     "amazonaws.com",

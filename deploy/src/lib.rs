@@ -7,6 +7,7 @@
 pub mod affinity;
 pub mod architecture;
 pub mod base;
+pub mod chart;
 mod daemon_set;
 pub mod error;
 pub mod expire;

@@ -1,5 +1,5 @@
-//! The rights that the commands of an operator need: a ClusterRole for those that read, and one for those that
-//! write. Who has them is not ours to say.
+//! The rights that the commands of an operator need: a ClusterRole for those that read, one for those that
+//! write, and one that checks. Who has them is not ours to say.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 
@@ -15,7 +15,10 @@ pub const READ: &str = "node-annotator.read";
 /// The ClusterRole of the commands that write.
 pub const WRITE: &str = "node-annotator.write";
 
-/// Both, as files.
+/// The ClusterRole of `doctor --no-impersonation`.
+pub const CHECK: &str = "node-annotator.check";
+
+/// All of them, as files.
 pub fn manifests(version: &str, command: &str) -> Manifests {
     let file = |name: &str, about: &str, role: ClusterRole| {
         let mut object = Object::from(role);
@@ -29,6 +32,11 @@ pub fn manifests(version: &str, command: &str) -> Manifests {
                 "reading.yaml",
                 "What commands need that read: `status`, `wait`, `get`, `diff`, `drift`, `check`, `report`.",
                 reading(),
+            ),
+            file(
+                "checking.yaml",
+                "What `doctor --no-impersonation` needs; the whole of `doctor` takes an administrator.",
+                checking(),
             ),
             file("writing.yaml", "What commands need that write: `rerun`, `expire`, `clean`.", writing()),
         ],
@@ -66,6 +74,30 @@ pub fn writing() -> ClusterRole {
             rule("", "configmaps", &["get", "patch"], &[EXPIRED]),
         ],
     )
+}
+
+/// It reads what is installed, all that is granted and all nodes, and asks what our accounts may do.
+pub fn checking() -> ClusterRole {
+    let admission =
+        ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "validatingadmissionpolicybindings"];
+    let grants = ["clusterrolebindings", "clusterroles", "rolebindings", "roles"];
+    let queues = ["flowschemas", "prioritylevelconfigurations"];
+    let group = "admissionregistration.k8s.io";
+    let mut rules = vec![
+        rule("", "namespaces", &["get"], &[]),
+        rule("", "nodes", &["list"], &[]),
+        rule("", "pods", &["list"], &[]),
+        rule("", "events", &["list"], &[]),
+        rule("", "serviceaccounts", &["list"], &[]),
+        rule("apps", "daemonsets", &["list"], &[]),
+        rule("batch", "cronjobs", &["get"], &[]),
+        rule(group, "validatingadmissionpolicies", &["get", "list"], &[]),
+        rule("authorization.k8s.io", "subjectaccessreviews", &["create"], &[]),
+    ];
+    rules.extend(admission.map(|resource| rule(group, resource, &["get"], &[])));
+    rules.extend(grants.map(|resource| rule("rbac.authorization.k8s.io", resource, &["list"], &[])));
+    rules.extend(queues.map(|resource| rule("flowcontrol.apiserver.k8s.io", resource, &["get"], &[])));
+    role(CHECK, rules)
 }
 
 fn role(name: &str, rules: Vec<PolicyRule>) -> ClusterRole {

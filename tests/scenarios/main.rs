@@ -8,6 +8,7 @@ mod failures;
 mod fleet;
 mod giving_up;
 mod guard;
+mod helm;
 mod killed;
 mod labels;
 mod lifecycle;

@@ -240,3 +240,21 @@ impl Run {
 pub(crate) async fn run(cluster: &Cluster, node: &NodeSpec, arguments: &[&str]) -> Result<Ended> {
     Run::start(cluster, node, arguments)?.ended().await
 }
+
+/// The policy is what it was, whatever a component put around it.
+pub(crate) async fn doctor_passes(cluster: &Cluster) -> Result<()> {
+    node_annotator_tests::wait::until("doctor to pass", async || {
+        let output = Command::new(annotator_binary()?)
+            .arg("doctor")
+            .env_clear()
+            .env("NODE_ANNOTATOR_KUBECONFIG", cluster.kubeconfig())
+            .process_group(cluster.process_group())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        Ok(())
+    })
+    .await
+}

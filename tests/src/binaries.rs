@@ -49,6 +49,10 @@ pub enum Tool {
     Promtool,
     /// A registry for images and charts.
     Registry,
+    /// What installs charts, in its third version.
+    Helm3,
+    /// The same in its fourth version.
+    Helm4,
     /// What checks workflows.
     Actionlint,
     /// What checks the manifest of a kubectl plugin, as the index of plugins does.
@@ -96,6 +100,8 @@ impl Tool {
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
             Self::Registry => "registry",
+            Self::Helm3 => "helm3",
+            Self::Helm4 => "helm4",
             Self::Actionlint => "actionlint",
             Self::KrewValidator => "validate-krew-manifest",
             Self::Idle => "idle",
@@ -118,6 +124,8 @@ impl Tool {
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
+            Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
             Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
             Self::KrewValidator => "sigs.k8s.io/krew/cmd/validate-krew-manifest",
             Self::Idle => "./idle",
@@ -130,6 +138,8 @@ impl Tool {
             tool if Self::KUBERNETES.contains(&tool) => Pinned::Kubernetes,
             Self::Promtool => Pinned::In("monitoring"),
             Self::Registry => Pinned::In("registry"),
+            Self::Helm3 => Pinned::In("helm/3"),
+            Self::Helm4 => Pinned::In("helm/4"),
             Self::Actionlint | Self::KrewValidator => Pinned::In("release"),
             _ => Pinned::In(NODE),
         }

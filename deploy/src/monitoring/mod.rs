@@ -7,8 +7,9 @@ mod rules;
 use node_annotator_core::{Cardinality, Collector, Prefix, Registry};
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::installation::PRODUCT;
 use crate::render::generated;
+use crate::{Error, Installation};
 
 /// Name and text of each file, for the collectors of a registry, the default prefix and the default namespaces.
 pub fn files(registry: &Registry, command: &str) -> Result<Vec<(&'static str, String)>, Error> {
@@ -18,13 +19,9 @@ pub fn files(registry: &Registry, command: &str) -> Result<Vec<(&'static str, St
     let facts = registry.iter().flat_map(|collector| shared_facts(collector, &prefix));
     let marks_alone: Vec<_> = marks().collect();
     let with_facts: Vec<_> = marks().chain(facts).collect();
-    let groups = rules::groups(registry, &prefix);
-    let rule = json!({
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PrometheusRule",
-        "metadata": { "name": "node-annotator", "namespace": "node-annotator" },
-        "spec": groups,
-    });
+    let installation = Installation::default();
+    let groups = rules::groups(registry, &prefix, &installation);
+    let rule = prometheus_rule(registry, &prefix, &installation);
     let dashboard = serde_json::to_string_pretty(&dashboard::dashboard()).map_err(Error::Json)? + "\n";
     Ok(vec![
         ("dashboard.json", dashboard),
@@ -36,6 +33,16 @@ pub fn files(registry: &Registry, command: &str) -> Result<Vec<(&'static str, St
         ),
         ("rules.yaml", generated(command, "The rules as a file of Prometheus.", &groups)?),
     ])
+}
+
+/// The rules as an object of the Prometheus Operator.
+pub(crate) fn prometheus_rule(registry: &Registry, prefix: &Prefix, installation: &Installation) -> Value {
+    json!({
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": { "name": PRODUCT, "namespace": installation.as_str() },
+        "spec": rules::groups(registry, prefix, installation),
+    })
 }
 
 const ALLOW_LIST: &str = "Values for the Helm chart of kube-state-metrics: the labels of Nodes that say what is done and given up.";

@@ -10,10 +10,10 @@ use crate::Installation;
 const OLD_POD_SECONDS: u32 = 1800;
 
 /// The groups of rules, as a file of Prometheus has them.
-pub(super) fn groups(registry: &Registry, prefix: &Prefix) -> Value {
+pub(super) fn groups(registry: &Registry, prefix: &Prefix, installation: &Installation) -> Value {
     json!({ "groups": [
         { "name": "node-annotator-collectors", "rules": of_collectors(registry, prefix) },
-        { "name": "node-annotator-fleet", "rules": of_fleet() },
+        { "name": "node-annotator-fleet", "rules": of_fleet(installation) },
         { "name": "node-annotator-alerts", "rules": alerts() },
     ] })
 }
@@ -44,14 +44,14 @@ fn of_collectors(registry: &Registry, prefix: &Prefix) -> Vec<Value> {
 }
 
 /// The namespaces of the pods, as a matcher.
-fn namespaces() -> String {
+fn namespaces(installation: &Installation) -> String {
     let classes = [PrivilegeClass::Restricted, PrivilegeClass::Privileged];
-    let names = classes.map(|class| Installation::default().namespace(class));
+    let names = classes.map(|class| installation.namespace(class));
     format!("namespace=~\"{}\"", names.join("|"))
 }
 
-fn of_fleet() -> Vec<Value> {
-    let ours = namespaces();
+fn of_fleet(installation: &Installation) -> Vec<Value> {
+    let ours = namespaces(installation);
     vec![
         json!({ "record": "node_annotator:nodes:count", "expr": "count(kube_node_info)" }),
         // A DaemonSet wants a pod on each node where something is left to do.

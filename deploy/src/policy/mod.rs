@@ -28,6 +28,7 @@ pub use self::expire::{expire_binding, expire_policy, expire_rules};
 pub use self::keys::Keys;
 pub use self::rules::{Rule, rules};
 pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
+pub(crate) use self::startup_taint::older_values;
 pub use self::startup_taint::{mutating_binding, mutating_policy};
 use crate::labels::base_metadata;
 use crate::{Error, Installation, installation};

@@ -10,7 +10,7 @@ use k8s_openapi::api::admissionregistration::v1alpha1::{
     MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use node_annotator_core::DoneMark;
+use node_annotator_core::{Collector, DoneMark};
 
 use super::keys::literal;
 use super::rules::{Rule, failed_end};
@@ -108,10 +108,10 @@ pub(super) fn variables(scope: &Scope, taint: &StartupTaint) -> Vec<(&'static st
     ];
     let is_done = match scope.mark {
         DoneMark::Saved => {
-            let older = scope.collectors.iter().filter(|collector| collector.revision > 1).map(|collector| {
-                let values = scope.mark.older_values(collector.revision);
-                (scope.prefix.done(collector.name), format!("['{}']", values.join("', '")))
-            });
+            let older = scope
+                .collectors
+                .iter()
+                .filter_map(|collector| Some((scope.prefix.done(collector.name), older_values(collector)?)));
             let older: Vec<_> = older.collect();
             if older.is_empty() {
                 "k in variables.newLabels".to_owned()
@@ -132,6 +132,12 @@ pub(super) fn variables(scope: &Scope, taint: &StartupTaint) -> Vec<(&'static st
     };
     variables.push(("allDone", format!("variables.doneLabels.all(k, {is_settled})")));
     variables
+}
+
+/// The values of the done label that older revisions have left, as a list in CEL.
+pub(crate) fn older_values(collector: &Collector) -> Option<String> {
+    let values = DoneMark::Saved.older_values(collector.revision);
+    (!values.is_empty()).then(|| format!("['{}']", values.join("', '")))
 }
 
 /// The further variables of the admission policy.

@@ -9,7 +9,7 @@ use node_annotator_tests::binaries::{Binaries, Tool};
 use tokio::process::Command;
 
 /// kubectl with an administrator's rights on a cluster.
-pub(super) struct Kubectl {
+pub(crate) struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
@@ -18,14 +18,14 @@ pub(super) struct Kubectl {
 
 /// What a command that succeeded said.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Said {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Kubectl {
     /// Builds it when it was never built.
-    pub(super) async fn of(cluster: &Cluster) -> Result<Self> {
+    pub(crate) async fn of(cluster: &Cluster) -> Result<Self> {
         let obtain = || Binaries::obtain(None, &[Tool::Kubectl]);
         let binaries = tokio::task::spawn_blocking(obtain).await.context("the build panicked")??;
         Ok(Self {
@@ -37,7 +37,7 @@ impl Kubectl {
     }
 
     /// Runs a command line that begins with `kubectl`, through a shell as people do.
-    pub(super) async fn run(&self, command: &str) -> Result<Said> {
+    pub(crate) async fn run(&self, command: &str) -> Result<Said> {
         let folder = self.program.parent().context("kubectl lies in no folder")?;
         let output = Command::new("sh")
             .args(["-c", command])

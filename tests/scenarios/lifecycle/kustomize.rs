@@ -1,22 +1,19 @@
 //! The components of `deploy/kustomize`, on clusters that want them.
 
-use std::process::Stdio;
-
 use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use node_annotator_tests::kubelet::runtime::ContainerSpec;
-use node_annotator_tests::{Cluster, Options, annotator_binary, wait};
+use node_annotator_tests::{Cluster, Options, wait};
 use serde_json::Value;
 use std::sync::mpsc;
-use tokio::process::Command;
 
 use super::combined;
 use super::kubectl::Kubectl;
 use super::other_policies::PROBES;
 use super::overlay::Overlay;
-use crate::support::{NAMESPACE, key, node_of, wait_for_label, wait_until_gone};
+use crate::support::{NAMESPACE, doctor_passes, key, node_of, wait_for_label, wait_until_gone};
 
 /// Wants each resource named but the limit of CPU.
 const QUOTA: &str = r#"
@@ -167,24 +164,6 @@ async fn wait_for_refusal(cluster: &Cluster, reasons: &[&str]) -> Result<()> {
             events.list(&failed).await?.items.into_iter().filter_map(|event| event.message).collect();
         let told = messages.iter().any(|message| reasons.iter().any(|reason| message.contains(reason)));
         if told { Ok(()) } else { Err(anyhow!("{messages:?}")) }
-    })
-    .await
-}
-
-/// The policy is what it was, whatever a component put around it.
-async fn doctor_passes(cluster: &Cluster) -> Result<()> {
-    wait::until("doctor to pass", async || {
-        let output = Command::new(annotator_binary()?)
-            .arg("doctor")
-            .env_clear()
-            .env("NODE_ANNOTATOR_KUBECONFIG", cluster.kubeconfig())
-            .process_group(cluster.process_group())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        Ok(())
     })
     .await
 }

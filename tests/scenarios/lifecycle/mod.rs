@@ -3,7 +3,7 @@
 mod applying;
 mod clash;
 mod full_nodes;
-mod kubectl;
+pub(crate) mod kubectl;
 mod kustomize;
 mod names;
 mod other_policies;

@@ -21,7 +21,8 @@ struct Cli {
 enum Task {
     /// Write the generated pages of `docs` and the table of collectors in README
     GenDocs(docs::Options),
-    /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring` and `deploy/rbac`
+    /// Write `deploy/kubernetes`, `deploy/per-collector`, `deploy/monitoring`, `deploy/rbac` and the data of
+    /// the Helm chart
     GenManifests(manifests::Options),
     /// Record what the collectors look at on this machine, identifiers replaced, as a fixture for the tests
     RecordMachine(record_machine::Options),

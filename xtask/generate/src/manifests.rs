@@ -1,12 +1,13 @@
 //! `cargo xtask gen-manifests`: what lies in `deploy/kubernetes`, `deploy/per-collector` and
-//! `deploy/monitoring`, from the registry, and the roles of operators in `deploy/rbac`.
+//! `deploy/monitoring`, from the registry, what the Helm chart is made of, and the roles of operators in
+//! `deploy/rbac`.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use node_annotator_core::{Registry, Selection};
-use node_annotator_deploy::{Layout, Manifests, Settings, monitoring, roles};
+use node_annotator_deploy::{Layout, Manifests, Settings, chart, monitoring, roles};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -21,6 +22,11 @@ const FOLDERS: [(Layout, &str); 2] =
 
 /// Where the files for monitoring lie.
 const MONITORING: &str = "deploy/monitoring";
+
+/// Where the Helm chart lies. Its templates are written by hand.
+const CHART: &str = "deploy/helm/node-annotator";
+
+const COMMAND: &str = "cargo xtask gen-manifests";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let registry = Registry::from_inventory()?;
@@ -44,16 +50,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             stale = true;
         }
     }
-    for (name, text) in monitoring::files(&registry, "cargo xtask gen-manifests")? {
-        let path = xtask_workspace::root().join(MONITORING).join(name);
+    let of_folder = |folder: &'static str, files: Vec<(&'static str, String)>| {
+        files.into_iter().map(move |(name, text)| (format!("{folder}/{name}"), text))
+    };
+    let monitoring = of_folder(MONITORING, monitoring::files(&registry, COMMAND)?);
+    for (name, text) in monitoring.chain(of_folder(CHART, chart::files(&registry, COMMAND)?)) {
+        let path = xtask_workspace::root().join(&name);
         if options.check {
             if fs::read_to_string(&path).unwrap_or_default() != text {
-                eprintln!("{MONITORING}/{name}: differs");
+                eprintln!("{name}: differs");
                 stale = true;
             }
             continue;
         }
-        fs::create_dir_all(path.with_file_name("")).context("cannot create the folder for monitoring")?;
+        let folder = path.with_file_name("");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
         eprintln!("written: {}", path.display());
     }

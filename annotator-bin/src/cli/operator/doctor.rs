@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use node_annotator_deploy::Installation;
 
 use crate::app::App;
@@ -38,6 +39,12 @@ pub(crate) struct DoctorCommand {
         help_heading = CLUSTER
     )]
     deadline: Duration,
+    /// Try nothing in the name of the service accounts: what only an administrator may do is left out
+    ///
+    /// What is left reads objects, and needs the ClusterRole in `deploy/rbac/checking.yaml`. It does not show
+    /// that the policy refuses what it has to.
+    #[arg(long, env = "NODE_ANNOTATOR_NO_IMPERSONATION", value_parser = BoolishValueParser::new(), help_heading = CLUSTER)]
+    no_impersonation: bool,
     #[command(flatten)]
     keys: KeyOptions,
     #[command(flatten)]
@@ -46,7 +53,7 @@ pub(crate) struct DoctorCommand {
 
 fn notes() -> String {
     let notes = "\
-It needs the rights of an administrator. Nothing is written: what is tried in the name of the
+It needs the rights of an administrator, but for --no-impersonation. Nothing is written: what is tried in the name of the
 service accounts is a dry run.
 
 What no check can promise: who steals a token of ours can read every Node whose name it knows,
@@ -58,10 +65,11 @@ pods are there, delete its ClusterRoleBinding first.";
 
 impl DoctorCommand {
     pub(super) fn run(&self, app: &App) -> anyhow::Result<Exit> {
-        let Self { namespace, cluster, deadline, keys, output } = self;
+        let Self { namespace, cluster, deadline, no_impersonation, keys, output } = self;
         let settings = Settings {
             installation: namespace.clone(),
             prefix: keys.prefix.clone(),
+            no_impersonation: *no_impersonation,
             expire: None,
             app: *app,
         };

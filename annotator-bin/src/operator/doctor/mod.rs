@@ -55,6 +55,8 @@ pub struct Settings {
     pub installation: Installation,
     /// The domain that all its keys begin with.
     pub prefix: Prefix,
+    /// Whether nothing is tried in the name of the accounts.
+    pub no_impersonation: bool,
     /// The flags by which there is a CronJob, if there is one.
     pub expire: Option<String>,
     /// The binary that checks, and that would generate the manifests anew.
@@ -189,13 +191,13 @@ pub fn too_late() -> Trouble {
 
 async fn check_all(all: &Evidence, end: Instant) -> Vec<Check> {
     let mut checks = Vec::new();
-    for row in rows() {
+    for row in rows(&all.settings) {
         if let Scope::Cluster(function) = row.scope {
             checks.push(Check::new(row.name, None, in_time(end, function(all)).await));
         }
     }
     for one in &all.namespaces {
-        for row in rows() {
+        for row in rows(&all.settings) {
             let outcome = match row.scope {
                 Scope::Cluster(_) => continue,
                 Scope::Namespace(function) => in_time(end, function(all, one)).await,
@@ -214,7 +216,7 @@ async fn in_time(end: Instant, outcome: LocalBoxFuture<'_, Outcome>) -> Outcome 
 /// The diagnosis when none of the checks could be made; the first of them says why.
 pub fn nothing_checked(trouble: &Trouble, settings: &Settings) -> Diagnosis {
     let namespace = settings.installation.namespace(PrivilegeClass::Restricted);
-    let mut checks: Vec<_> = rows()
+    let mut checks: Vec<_> = rows(settings)
         .map(|row| {
             let namespace = (!matches!(row.scope, Scope::Cluster(_))).then_some(namespace.as_str());
             Check::not_made(row.name, namespace)

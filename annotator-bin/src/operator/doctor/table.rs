@@ -19,8 +19,8 @@ use super::check::Outcome;
 use super::evidence::{Evidence, OurNamespace};
 use super::requests::{DENIALS, Denial};
 use super::{
-    account_users, answers, coverage, expire, fact_labels, failures, flow_schema, namespaces, overlap,
-    policy, progress, rights, server, staleness, startup_taint,
+    Settings, account_users, answers, coverage, expire, fact_labels, failures, flow_schema, namespaces,
+    overlap, policy, progress, rights, server, staleness, startup_taint,
 };
 use crate::operator::fleet::pods::{self, FAILED_CREATE};
 use crate::operator::lists::{Form, Query, Reader, list};
@@ -45,7 +45,7 @@ pub(super) enum Scope {
 }
 
 /// The checks in the order in which they are made and shown.
-pub(super) fn rows() -> impl Iterator<Item = Row> {
+pub(super) fn rows(settings: &Settings) -> impl Iterator<Item = Row> {
     let of_cluster = [
         row("server-version", Scope::Cluster(|all| Box::pin(ready(server_version(all))))),
         row("policy", Scope::Cluster(|all| Box::pin(ready(policy(all))))),
@@ -68,11 +68,14 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         row("rights-suffice", Scope::Namespace(|all, one| Box::pin(rights::suffice(all, one)))),
         row("rights-narrow", Scope::Namespace(|all, one| Box::pin(rights::are_narrow(all, one)))),
         row("account-users", Scope::Namespace(|all, one| Box::pin(account_users::check(all, one)))),
-        row("allows-own-keys", Scope::Namespace(|all, one| Box::pin(answers::allowed(all, one)))),
     ];
+    let allowed = row("allows-own-keys", Scope::Namespace(|all, one| Box::pin(answers::allowed(all, one))));
     let denials = DENIALS.iter().map(|denial| row(denial.check, Scope::Denial(denial)));
+    // In the name of the accounts.
+    let tried: Vec<_> =
+        if settings.no_impersonation { Vec::new() } else { [allowed].into_iter().chain(denials).collect() };
     let progress = row("progress", Scope::Namespace(|all, one| Box::pin(progress(all, one))));
-    of_cluster.into_iter().chain(of_namespace).chain(denials).chain([progress])
+    of_cluster.into_iter().chain(of_namespace).chain(tried).chain([progress])
 }
 
 const fn row(name: &'static str, scope: Scope) -> Row {
@@ -228,8 +231,9 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_the_cluster_comes_first() {
-        let names: BTreeSet<_> = rows().map(|row| row.name).collect();
-        assert_eq!(names.len(), rows().count());
-        assert!(rows().map(|row| !matches!(row.scope, Scope::Cluster(_))).is_sorted());
+        let settings = Settings::default();
+        let names: BTreeSet<_> = rows(&settings).map(|row| row.name).collect();
+        assert_eq!(names.len(), rows(&settings).count());
+        assert!(rows(&settings).map(|row| !matches!(row.scope, Scope::Cluster(_))).is_sorted());
     }
 }

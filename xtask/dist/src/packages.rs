@@ -94,7 +94,7 @@ fn copy_example(unpacked: &Path) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// The manifest with versions in place of paths, and with packages in place of those on crates.io.
+/// The manifest with versions in place of paths, and with packages in place of those of the registry.
 fn on_packages(manifest: &str, unpacked: &Path) -> Result<String> {
     let of_version = |line: &str| match line.split_once(" = { path = ") {
         Some((name, _)) => format!("{name} = \"{VERSION}\""),

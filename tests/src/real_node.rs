@@ -203,7 +203,7 @@ impl RealNode {
         let [a, b, c] = network_of(self.address);
         let network = configuration::network(&format!("{a}.{b}.{c}.0/24"), &self.address.to_string());
         let containerd = configuration::containerd(
-            &self.shared.binaries.node_folder(),
+            self.shared.binaries.node_folder(),
             &self.storage.join("network"),
             snapshotter(&self.storage)?,
         );

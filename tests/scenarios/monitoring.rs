@@ -31,6 +31,23 @@ fn rules_tell_what_they_are_to_tell_and_nothing_of_a_fleet_that_works() -> Resul
 }
 
 #[test]
+fn the_dashboard_is_one_by_the_library_of_grafana() -> Result<()> {
+    let binaries = Binaries::obtain(None, &[Tool::Dashboards])?;
+    let read = |path: &Path| Command::new(binaries.path(Tool::Dashboards)).arg(path).output();
+    let file = checkout("deploy/monitoring/dashboard.json");
+    let output = read(&file)?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // It does refuse what is none.
+    let mut wrong: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+    wrong["panels"][0]["options"]["colourMode"] = json!("value");
+    let file = tempfile::NamedTempFile::new()?;
+    serde_json::to_writer(&file, &wrong)?;
+    let told = String::from_utf8(read(file.path())?.stderr)?;
+    ensure!(told.contains("panels[0].options"), "{told}");
+    Ok(())
+}
+
+#[test]
 fn what_the_dashboard_asks_is_promql_over_what_there_is() -> Result<()> {
     let dashboard: Value =
         serde_json::from_str(&std::fs::read_to_string(checkout("deploy/monitoring/dashboard.json"))?)?;

@@ -47,6 +47,8 @@ pub enum Tool {
     HostLocal,
     /// What checks and tries rules of Prometheus.
     Promtool,
+    /// What reads dashboards as Grafana's own library does.
+    Dashboards,
     /// A registry for images and charts.
     Registry,
     /// What installs charts, in its third version.
@@ -99,6 +101,7 @@ impl Tool {
             Self::Bridge => "bridge",
             Self::HostLocal => "host-local",
             Self::Promtool => "promtool",
+            Self::Dashboards => "dashboards",
             Self::Registry => "registry",
             Self::Helm3 => "helm3",
             Self::Helm4 => "helm4",
@@ -123,6 +126,7 @@ impl Tool {
             Self::Bridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::HostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
+            Self::Dashboards => "./dashboards",
             Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
             Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
             Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
@@ -137,6 +141,7 @@ impl Tool {
         match self {
             tool if Self::KUBERNETES.contains(&tool) => Pinned::Kubernetes,
             Self::Promtool => Pinned::In("monitoring"),
+            Self::Dashboards => Pinned::In("grafana"),
             Self::Registry => Pinned::In("registry"),
             Self::Helm3 => Pinned::In("helm/3"),
             Self::Helm4 => Pinned::In("helm/4"),

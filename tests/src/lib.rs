@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod binaries;
+pub mod browser;
 pub mod cluster;
 pub mod control_plane;
 pub mod guardian;

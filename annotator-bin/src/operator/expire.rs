@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource;
-use kube::api::{GetParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use node_annotator_core::context::BootId;
 use serde_json::json;
@@ -17,7 +17,6 @@ use super::fleet::selection::{Collectors, Nodes};
 use super::fleet::state::{Entry, Oldest, State};
 use super::lists::{Form as ListForm, Reader};
 use super::rerun::Plan;
-use crate::cluster::Reason;
 use crate::process::stop::Stop;
 use crate::trouble::Trouble;
 
@@ -39,13 +38,9 @@ pub(crate) struct Record {
 impl Record {
     /// Reads it. Without one nothing is remembered.
     pub(crate) async fn read(reader: &Reader, namespace: String, name: String) -> Result<Self, Trouble> {
-        let path = Request::new(ConfigMap::url_path(&(), Some(&namespace)));
-        let found: Result<ConfigMap, _> = reader.ask(path.get(&name, &GetParams::default())).await;
-        let (boots, is_there) = match found {
-            Ok(found) => (found.data.unwrap_or_default(), true),
-            Err(error) if error.reason() == Reason::NotFound => (BTreeMap::new(), false),
-            Err(error) => return Err(error.into()),
-        };
+        let found = reader.get::<ConfigMap, ConfigMap>(Some(&namespace), &name).await?;
+        let is_there = found.is_some();
+        let boots = found.and_then(|found| found.data).unwrap_or_default();
         Ok(Self { namespace, name, boots, is_there })
     }
 

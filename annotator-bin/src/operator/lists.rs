@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::AsyncBufReadExt as _;
 use http::Request as HttpRequest;
-use kube::api::ListParams;
+use kube::api::{GetParams, ListParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::items::Items;
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, Reason};
 use crate::trouble::Trouble;
 
 /// How many objects are asked for at once.
@@ -73,7 +73,23 @@ impl Reader {
             Ok(())
         };
         self.receive(request, take).await?;
-        serde_json::from_slice(&bytes).map_err(|error| ClusterError::from(&kube::Error::SerdeError(error)))
+        // Objects are large to decode, and their decoders for values are there: others for text would double them.
+        let value = serde_json::from_slice::<Value>(&bytes).and_then(serde_json::from_value);
+        value.map_err(|error| ClusterError::from(&kube::Error::SerdeError(error)))
+    }
+
+    /// An object, if there is one, decoded to what `T` names.
+    pub(crate) async fn get<K, T>(&self, namespace: Option<&str>, name: &str) -> Result<Option<T>, Trouble>
+    where
+        K: Resource<DynamicType = ()>,
+        T: DeserializeOwned,
+    {
+        let path = Request::new(K::url_path(&(), namespace));
+        match self.ask(path.get(name, &GetParams::default())).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.reason() == Reason::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Hands over each object of a query, page by page, in order of name. Returns the resource
@@ -154,7 +170,6 @@ impl Reader {
     {
         let mut items = Vec::new();
         let query = Query { namespace, ..Query::default() };
-        // What decodes a pod is large, and the program has it for values: another for text would double it.
         let decode = |item: Value| items.push(serde_json::from_value(item));
         self.visit::<K, Value>(query, Form::Whole, decode).await?;
         let items: Result<_, _> = items.into_iter().collect();

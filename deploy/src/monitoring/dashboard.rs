@@ -50,6 +50,7 @@ pub(super) fn dashboard() -> Value {
         "templating": { "list": [
             { "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus" },
         ] },
+        "annotations": { "list": [] },
         "panels": panels,
     })
 }
@@ -71,16 +72,23 @@ fn stat(title: &str, expression: &str, from: Option<(&str, u32)>, x: u32) -> Val
     steps.extend(from.map(|(color, value)| json!({ "color": color, "value": value })));
     panel["fieldConfig"] =
         json!({ "defaults": { "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] });
-    panel["options"] =
-        json!({ "colorMode": "value", "graphMode": "area", "reduceOptions": { "calcs": ["lastNotNull"] } });
+    panel["options"] = json!({
+        "colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
+        "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard",
+        "reduceOptions": last(),
+    });
     panel
 }
 
 fn series(title: &str, expression: &str, legend: &str, x: u32, y: u32, width: u32) -> Value {
     let mut panel = panel("timeseries", title, expression, legend, [x, y, width, 9]);
     panel["fieldConfig"] = json!({ "defaults": { "min": 0, "decimals": 0 }, "overrides": [] });
-    panel["options"] =
-        json!({ "legend": { "displayMode": "table", "placement": "right", "calcs": ["lastNotNull"] } });
+    panel["options"] = json!({
+        "legend": {
+            "displayMode": "table", "placement": "right", "showLegend": true, "calcs": ["lastNotNull"],
+        },
+        "tooltip": { "mode": "multi", "sort": "desc" },
+    });
     panel
 }
 
@@ -88,6 +96,16 @@ fn bars(title: &str, expression: &str, y: u32) -> Value {
     let mut panel =
         panel("bargauge", title, expression, "{{label_k8s_haim_dev_kernel_value}}", [0, y, 24, 8]);
     panel["targets"][0]["instant"] = json!(true);
-    panel["options"] = json!({ "orientation": "horizontal", "displayMode": "basic" });
+    panel["options"] = json!({
+        "orientation": "horizontal", "displayMode": "basic", "valueMode": "text", "namePlacement": "auto",
+        "showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 300,
+        "legend": { "displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": [] },
+        "reduceOptions": last(),
+    });
     panel
+}
+
+/// Of each series its last value.
+fn last() -> Value {
+    json!({ "calcs": ["lastNotNull"], "fields": "", "values": false })
 }

@@ -80,5 +80,5 @@ async fn a_thousand_nodes_are_compared_and_reported() -> Result<()> {
     for load in ["src=", "href=", "@import", "url(", "http://", "https://"] {
         assert!(!page.stdout.contains(load), "nothing is loaded: {load}");
     }
-    Ok(())
+    super::browser::a_report_is_sorted_and_searched(cluster.folder(), &page.stdout).await
 }

@@ -1,6 +1,7 @@
 //! The commands for a fleet, on a real control plane with a few nodes, each in another state.
 
 mod again;
+mod browser;
 mod comparing;
 mod large;
 mod reading;

@@ -9,7 +9,7 @@ use super::*;
 use crate::support::{annotations, wait_for_label, wait_until_gone};
 
 /// Longer than the two minutes in which a job of each minute has to begin, with its pod.
-const TWO_MINUTES: Duration = Duration::from_mins(3);
+const TIME: Duration = Duration::from_mins(3);
 
 #[tokio::test]
 async fn a_node_that_was_rebooted_runs_again_when_the_schedule_says_so() -> Result<()> {
@@ -35,7 +35,7 @@ async fn a_node_that_was_rebooted_runs_again_when_the_schedule_says_so() -> Resu
 
     boot(&root, BOOTS[1])?;
     tell_boot(&cluster, "reboot-1", BOOTS[1]).await?;
-    wait::until_within(TWO_MINUTES, "the facts of this boot", async || {
+    wait::until_within(TIME, "the facts of this boot", async || {
         let node = cluster.node("reboot-1").await?;
         let told = annotations(&node).get(&key("kernel.boot-id")).cloned().unwrap_or_default();
         ensure!(told == BOOTS[1][..8], "{told}");

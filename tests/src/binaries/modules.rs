@@ -76,8 +76,8 @@ impl Modules {
     pub(super) fn stamp(&self, tool: Tool) -> String {
         let mut hasher = DefaultHasher::new();
         (&self.pins, build::flags(tool, &self.version)).hash(&mut hasher);
-        if tool == Tool::Idle {
-            fs::read(self.folder.join("idle/main.go")).unwrap_or_default().hash(&mut hasher);
+        if let Some(own) = tool.package().strip_prefix("./") {
+            fs::read(self.folder.join(own).join("main.go")).unwrap_or_default().hash(&mut hasher);
         }
         format!("{:016x}", hasher.finish())
     }

@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node as K8sNode};
 use k8s_openapi::apimachinery::pkg::version::Info;
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use node_annotator_core::PrivilegeClass;
 use node_annotator_deploy::policy::Scope;
 use tokio::time::{Instant, timeout_at};
@@ -72,8 +72,13 @@ impl Evidence {
             };
         let impersonating = if impersonates { client_by(end, bare).await? } else { administrator.clone() };
         let mut namespaces = namespaces(&administrator, settings).await;
-        let policies = Api::<ValidatingAdmissionPolicy>::all(administrator.clone());
-        let policy = policies.get_opt(&settings.installation.cluster_object()).await.map_err(Trouble::from);
+        let reader = Reader::new(administrator.clone(), None);
+        let policy = reader
+            .get::<ValidatingAdmissionPolicy, ValidatingAdmissionPolicy>(
+                None,
+                &settings.installation.cluster_object(),
+            )
+            .await;
         let scope = policy.as_ref().ok().and_then(Option::as_ref).and_then(policy::scope);
         let mut settings = settings.clone();
         if let Some(scope) = scope.as_ref().filter(|scope| scope.installation.is_of_task()) {
@@ -85,7 +90,7 @@ impl Evidence {
             }
         }
         let classes = || namespaces.iter().map(|namespace| namespace.class).collect::<Vec<_>>();
-        let cron_job = CronJob::read(&administrator, &settings.installation.expire_namespace()).await;
+        let cron_job = CronJob::read(&reader, &settings.installation.expire_namespace()).await;
         settings.expire = cron_job.as_ref().ok().and_then(Option::as_ref).map(CronJob::flags);
         let nodes = nodes(&administrator).await;
         Ok(Self {
@@ -142,10 +147,11 @@ async fn namespaces(client: &Client, settings: &Settings) -> Vec<OurNamespace> {
     let mut namespaces = Vec::new();
     for class in [PrivilegeClass::Privileged, PrivilegeClass::Restricted] {
         let account = Account::new(class, settings);
-        let found = Api::<Namespace>::all(client.clone()).get_opt(&account.namespace).await;
+        let reader = Reader::new(client.clone(), None);
+        let found = reader.get::<Namespace, Namespace>(None, &account.namespace).await;
         let is_needed = class == PrivilegeClass::Restricted && namespaces.is_empty();
         if is_needed || !matches!(found, Ok(None)) {
-            namespaces.insert(0, OurNamespace { class, found: found.map_err(Trouble::from), account });
+            namespaces.insert(0, OurNamespace { class, found, account });
         }
     }
     namespaces

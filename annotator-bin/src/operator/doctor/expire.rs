@@ -5,9 +5,6 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::batch::v1::CronJob as K8sCronJob;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::GetParams;
-use kube::core::Request;
-use kube::{Client, Resource};
 use node_annotator_deploy::expire::CRON_JOB;
 use node_annotator_deploy::policy::{self, Scope};
 use serde::Deserialize;
@@ -17,7 +14,6 @@ use serde_json::Value;
 use super::Settings;
 use super::check::Conclusion;
 use super::policy::differences;
-use crate::cluster::Reason;
 use crate::operator::lists::Reader;
 use crate::trouble::Trouble;
 
@@ -47,14 +43,8 @@ struct Status {
 
 impl CronJob {
     /// Reads it, if there is one.
-    pub(super) async fn read(client: &Client, namespace: &str) -> Result<Option<Self>, Trouble> {
-        let path = Request::new(K8sCronJob::url_path(&(), Some(namespace)));
-        let found = Reader::new(client.clone(), None).ask(path.get(CRON_JOB, &GetParams::default())).await;
-        match found {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.reason() == Reason::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    pub(super) async fn read(reader: &Reader, namespace: &str) -> Result<Option<Self>, Trouble> {
+        reader.get::<K8sCronJob, Self>(Some(namespace), CRON_JOB).await
     }
 
     /// The flags of `manifests` that make such a one.

@@ -1,6 +1,5 @@
 //! All checks, a row each: its name, what it is about, and the function that makes it.
 
-use std::fmt::Debug;
 use std::future::ready;
 
 use futures_util::future::LocalBoxFuture;
@@ -10,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
-use kube::{Api, Client, Resource};
+use kube::Resource;
 use node_annotator_deploy::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use node_annotator_deploy::policy::Keys;
 use serde::de::DeserializeOwned;
@@ -159,8 +158,7 @@ async fn flow_schema(all: &Evidence) -> Outcome {
     let found = get::<FlowSchema>(all).await?;
     let level = found.as_ref().and_then(|schema| schema.spec.as_ref());
     let level = level.map(|spec| spec.priority_level_configuration.name.clone()).unwrap_or_default();
-    let levels = Api::<PriorityLevelConfiguration>::all(Client::clone(&all.administrator));
-    let is_level_there = levels.get_opt(&level).await?.is_some();
+    let is_level_there = get_named::<PriorityLevelConfiguration>(all, &level).await?.is_some();
     let of_expire = all
         .cron_job
         .as_ref()
@@ -211,16 +209,16 @@ async fn progress(all: &Evidence, one: &OurNamespace) -> Outcome {
 /// The cluster-wide object of the installation.
 async fn get<K>(all: &Evidence) -> Result<Option<K>, Trouble>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()> + DeserializeOwned,
 {
     get_named(all, &all.settings.installation.cluster_object()).await
 }
 
 async fn get_named<K>(all: &Evidence, name: &str) -> Result<Option<K>, Trouble>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    Ok(Api::<K>::all(Client::clone(&all.administrator)).get_opt(name).await?)
+    Reader::new(all.administrator.clone(), None).get::<K, K>(None, name).await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) const SCRIPT: &str = include_str!("page.js");
 
 /// What the browser lets through: nothing but these two, by their sums (base64 of SHA-256).
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
-                      style-src 'sha256-gnBjFpgRKVDJld6UgA07XlrBbz3pAzDZU7240gV8hTM='; script-src 'sha256-Rbrjk92vWO3wPqFDp9ffOUwNDumCBXVjanxVWlgv8Po='";
+                      style-src 'sha256-LLYvHwDi1TwwomlYlKQd7haTYB8LRGAkNL6JRon4TIA='; script-src 'sha256-Rbrjk92vWO3wPqFDp9ffOUwNDumCBXVjanxVWlgv8Po='";
 
 /// The longest name.
 const MAX_NAME_BYTES: usize = 512;
@@ -280,7 +280,7 @@ impl Report<'_> {
                     tbody align="left" {
                         @for row in self.nodes.iter().take(MAX_ROWS) {
                             tr {
-                                th scope="row" class="text" { (folded(row.nodes, usize::MAX)) }
+                                th scope="row" class="text" { div class="names" { (folded(row.nodes, usize::MAX)) } }
                                 td class="number" { (row.count) }
                                 td { @if !row.states.is_empty() { mark { (row.states) } } }
                                 @for name in &groups { td { (plain(row.group.get(name).copied().flatten().unwrap_or(NONE))) } }

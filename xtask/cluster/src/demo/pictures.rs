@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use node_annotator_tests::{Cluster, annotator_binary};
+use node_annotator_tests::{Cluster, annotator_binary, browser};
 use tokio::process::Command;
 
 use super::screen::HEADING;
@@ -26,9 +26,6 @@ expectations:
   expect: digital-ocean-anchor-ip
   where: cpu-model contains DO-
 ";
-
-/// Browsers that can be asked for a picture.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// Writes `fleet.svg`, what the commands print, and `report.png`, the report as a browser shows it.
 pub(super) async fn record(cluster: &Cluster, folder: &Path) -> Result<()> {
@@ -60,23 +57,18 @@ async fn printed(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
 }
 
 async fn photograph(cluster: &Cluster, page: &Path, picture: &Path) -> Result<()> {
-    let found = |browser: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(browser).is_file())
+    let Some(mut command) = browser::command(cluster.folder()) else {
+        bail!(
+            "there is no browser to show the report\nhint: install one of {}",
+            browser::BROWSERS.join(", ")
+        );
     };
-    let Some(browser) = BROWSERS.into_iter().find(found) else {
-        bail!("there is no browser to show the report\nhint: install one of {}", BROWSERS.join(", "));
-    };
-    let mut command = Command::new(browser);
     command
-        .args(["--headless", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,1480"])
-        // It shows one page of ours that loads nothing, and does not start as root otherwise.
-        .arg("--no-sandbox")
-        .arg(format!("--user-data-dir={}", cluster.folder().join("browser").display()))
+        .args(["--hide-scrollbars", "--window-size=1280,1480"])
         .arg(format!("--screenshot={}", std::path::absolute(picture)?.display()))
         .arg(format!("file://{}", page.display()));
-    let output = command.output().await.with_context(|| format!("cannot start {browser}"))?;
+    let output = command.output().await.context("cannot start the browser")?;
     let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && picture.is_file(), "{browser}: {told}");
+    ensure!(output.status.success() && picture.is_file(), "the browser: {told}");
     Ok(())
 }

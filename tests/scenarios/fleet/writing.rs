@@ -154,12 +154,16 @@ pub(super) async fn keys_are_taken_away_and_those_of_others_stay(fleet: &Fleet) 
     })
     .await?;
 
-    let cleaned = run(cluster, &["clean", "--yes"]).await?;
-    assert_eq!(cleaned.code, 0, "{cleaned:?}");
     let left = async || -> Result<Vec<String>> {
         let nodes = Api::<Node>::all(cluster.client()).list(&kube::api::ListParams::default()).await?;
         Ok(nodes.iter().flat_map(|node| ours(node).into_keys()).collect())
     };
+    let before = left().await?;
+    let dry = run(cluster, &["clean", "--dry-run"]).await?;
+    assert!(dry.code == 0 && dry.stderr.contains(" keys on 6 nodes: cpu-model ("), "{dry:?}");
+    assert_eq!(left().await?, before);
+    let cleaned = run(cluster, &["clean", "--yes"]).await?;
+    assert_eq!(cleaned.code, 0, "{cleaned:?}");
     assert_eq!(left().await?, ["label k8s.haim.dev/opt-out", "label k8s.haim.dev/site-rack"]);
     let all = run(cluster, &["clean", "--yes", "--all-under-prefix"]).await?;
     assert_eq!(all.code, 0, "{all:?}");

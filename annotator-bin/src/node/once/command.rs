@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, set_child_subreaper, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -48,8 +48,9 @@ pub struct Signals(Vec<(Signal, unix::Signal)>);
 impl Signals {
     /// Hears them from now on. As the first process of a container this one would ignore them otherwise.
     pub fn start() -> io::Result<Self> {
-        // What the command leaves behind is ours to end.
-        set_child_subreaper(Some(rustix::process::getpid()))?;
+        // What the command leaves behind is ours to end. Pods run on Linux alone.
+        #[cfg(target_os = "linux")]
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let all = [
             (Signal::TERM, SignalKind::terminate()),
             (Signal::INT, SignalKind::interrupt()),

@@ -1,5 +1,6 @@
 //! The publisher of a task: it waits for the outcomes of all steps, and writes them on the Node.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use node_annotator_core::task::VALUE_FILE;
 use node_annotator_core::{
     CollectError, Collector, DoneMark, Entry, Facts, HostRoot, Outcome, Plan, Prefix, Report,
 };
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
@@ -74,8 +74,7 @@ pub struct Publisher {
 impl Publisher {
     /// Publishes the outcomes, with all that belongs to a process, and waits to be taken away.
     pub async fn run(self) -> anyhow::Result<Exit> {
-        // Neither memory nor files of this process can be looked into by another one of its user.
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).context("cannot hide from other processes")?;
+        hide_from_others().context("cannot hide from other processes")?;
         let ended = Arc::new(Mutex::new(Exit::Unfinished));
         let (watchdog, stop) = Watchdog::start({
             let ended = Arc::clone(&ended);
@@ -181,4 +180,12 @@ impl Publisher {
         termination::write(self.termination_message_path.clone(), message).await;
         exit
     }
+}
+
+/// Neither memory nor files of this process can be looked into by another one of its user.
+fn hide_from_others() -> io::Result<()> {
+    // Pods run on Linux alone.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, FsWord, Mode, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::Failure;
@@ -32,8 +32,12 @@ const MOUNT_POINTS: [&str; 12] = [
     "/sys/kernel/tracing",
 ];
 
-/// The magic number of tmpfs, with which container runtimes mask directories.
-const TMPFS: FsWord = 0x0102_1994;
+/// How a place is opened that is not read. Only Linux has that; elsewhere are shells of operators, which show
+/// collectors nothing.
+#[cfg(target_os = "linux")]
+const PLACE: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const PLACE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 /// Where /proc and /sys are found, and where everything else is.
 #[derive(Debug, Clone)]
@@ -57,7 +61,7 @@ impl Last {
             // A FIFO must not stall the thread.
             Self::File => OFlags::RDONLY | OFlags::NONBLOCK,
             Self::Directory => OFlags::RDONLY | OFlags::DIRECTORY,
-            Self::Any => OFlags::PATH,
+            Self::Any => PLACE,
         }
     }
 }
@@ -79,7 +83,7 @@ impl Roots {
                 walk.open.pop();
                 continue;
             }
-            let flags = if pending.is_empty() { last.flags() } else { OFlags::PATH | OFlags::DIRECTORY };
+            let flags = if pending.is_empty() { last.flags() } else { PLACE | OFlags::DIRECTORY };
             match walk.step(&name, flags)? {
                 Step::Opened(fd) if pending.is_empty() => {
                     return Ok(Place { fd, path: format!("{}/{name}", walk.path()) });
@@ -133,7 +137,7 @@ fn is_of_kernel(name: &str) -> bool {
 }
 
 fn open_root(root: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, root, flags, Mode::empty())
 }
 
@@ -158,7 +162,7 @@ impl Walk<'_> {
             start.as_fd()
         };
         // Opened as a place alone, a link is opened itself.
-        if flags == OFlags::PATH
+        if flags == PLACE
             && let Some(target) = read_link(directory, name)?
         {
             return Ok(Step::Link(target));
@@ -199,8 +203,19 @@ pub(super) fn hidden(directory: BorrowedFd, path: &str) -> Option<Failure> {
     if MOUNT_POINTS.contains(&path) {
         return Some(Failure::not_visible(format!("nothing is mounted on `{path}`")));
     }
-    let is_masked = rustix::fs::fstatfs(directory).is_ok_and(|fs| fs.f_type == TMPFS);
-    is_masked.then(|| Failure::not_visible(format!("the container runtime masks `{path}`")))
+    is_tmpfs(directory).then(|| Failure::not_visible(format!("the container runtime masks `{path}`")))
+}
+
+/// With it container runtimes mask directories.
+#[cfg(target_os = "linux")]
+fn is_tmpfs(directory: BorrowedFd) -> bool {
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+    rustix::fs::fstatfs(directory).is_ok_and(|fs| fs.f_type == TMPFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_tmpfs(_: BorrowedFd) -> bool {
+    false
 }
 
 fn is_empty(directory: BorrowedFd) -> bool {
@@ -234,5 +249,5 @@ fn parts(path: &str) -> impl Iterator<Item = String> {
 
 /// What kind of file was opened.
 pub(super) fn file_type(fd: &OwnedFd) -> Result<FileType, Errno> {
-    Ok(FileType::from_raw_mode(rustix::fs::statat(fd, "", AtFlags::EMPTY_PATH)?.st_mode))
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
 }

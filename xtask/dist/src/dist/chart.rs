@@ -17,11 +17,6 @@ pub(super) fn package_name() -> String {
     format!("{}-{VERSION}.tgz", CHART.1)
 }
 
-/// Whether the checkout has it.
-pub(super) fn is_there() -> bool {
-    xtask_workspace::root().join(CHART.0).is_dir()
-}
-
 /// Writes the package into a folder.
 pub(super) fn package(folder: &Path) -> Result<()> {
     let chart = xtask_workspace::root().join(CHART.0);

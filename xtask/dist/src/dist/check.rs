@@ -54,13 +54,10 @@ pub(super) fn look(folder: &Path) -> Result<()> {
         programs.insert(target.triple().to_owned(), program);
     }
     plugin(folder, text(&format!("{}.yaml", krew::PLUGIN))?, &targets, &found)?;
-    if chart::is_there() {
-        let package = found.get(&chart::package_name()).context("the chart is missing")?;
-        let package = unpack_gzip(package).context("the chart is no archive")?;
-        let (_, metadata) =
-            package.get("node-annotator/Chart.yaml").context("the chart has no Chart.yaml")?;
-        chart::check(std::str::from_utf8(metadata).context("Chart.yaml is no UTF-8")?)?;
-    }
+    let package = found.get(&chart::package_name()).context("the chart is missing")?;
+    let package = unpack_gzip(package).context("the chart is no archive")?;
+    let (_, metadata) = package.get("node-annotator/Chart.yaml").context("the chart has no Chart.yaml")?;
+    chart::check(std::str::from_utf8(metadata).context("Chart.yaml is no UTF-8")?)?;
     let linux: Vec<_> = targets.iter().filter(|target| target.is_linux()).collect();
     if !linux.is_empty() {
         let archive =

@@ -106,11 +106,7 @@ impl Release<'_> {
         let mut platforms = self.make_archives()?;
         platforms.extend(self.taken_in()?);
         let made = self.image()?;
-        if chart::is_there() {
-            chart::package(self.folder)?;
-        } else {
-            eprintln!("left out: the chart: the checkout has none");
-        }
+        chart::package(self.folder)?;
         let manifest = krew::manifest(VERSION, &platforms)?;
         self.write(&format!("{}.yaml", krew::PLUGIN), manifest.as_bytes())?;
         self.write(CHECKSUMS, check::checksums(self.folder)?.as_bytes())?;

@@ -16,6 +16,9 @@ const PRIVILEGED_SUFFIX: &str = "-privileged";
 
 const EXPIRE_SUFFIX: &str = "-expire";
 
+/// What the names of further namespaces of an installation end with.
+pub(crate) const SUFFIXES: [&str; 2] = [PRIVILEGED_SUFFIX, EXPIRE_SUFFIX];
+
 /// The ConfigMap in which `expire` remembers for which boots it has run nodes again.
 pub const EXPIRED: &str = "expired";
 
@@ -135,9 +138,7 @@ impl FromStr for Installation {
         if name == "default" || name.starts_with("kube-") {
             return Err(Error::NamespaceShared(name.to_owned()));
         }
-        if let Some(suffix) =
-            [PRIVILEGED_SUFFIX, EXPIRE_SUFFIX].into_iter().find(|suffix| name.ends_with(suffix))
-        {
+        if let Some(suffix) = SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)) {
             return Err(Error::NamespaceSuffix { name: name.to_owned(), suffix });
         }
         Ok(Self { name: name.to_owned(), is_of_task: false })

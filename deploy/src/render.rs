@@ -30,8 +30,11 @@ impl Manifests {
         let mut text = self.head();
         push_comment(&mut text, "");
         self.push_prune_commands(&mut text);
-        for file in self.files() {
-            text.push_str("---\n");
+        for (index, file) in self.files().iter().enumerate() {
+            // None before the first: there are readers that take comments alone for a document.
+            if index > 0 {
+                text.push_str("---\n");
+            }
             push_file(&mut text, file)?;
         }
         Ok(text)

@@ -9,11 +9,9 @@ use crate::syntax::is_label_key;
 use crate::{Error, Installation, PolicyMode, Settings, foreign_prefix};
 
 /// What cluster-autoscaler, and the managed clouds with it, take for a taint that goes by itself once a node
-/// has started.
-const AUTOSCALERS: &str = "startup-taint.cluster-autoscaler.kubernetes.io";
-
-/// The older name for the same.
-const AUTOSCALERS_OLD: &str = "ignore-taint.cluster-autoscaler.kubernetes.io";
+/// has started; and the older name for the same.
+pub(crate) const AUTOSCALERS: [&str; 2] =
+    ["startup-taint.cluster-autoscaler.kubernetes.io", "ignore-taint.cluster-autoscaler.kubernetes.io"];
 
 /// The taint that nodes are born with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl StartupTaintKey {
     /// The key of the taint.
     pub fn of(&self, installation: &Installation) -> String {
         match self {
-            Self::Own => format!("{AUTOSCALERS}/{}", installation.cluster_object()),
+            Self::Own => format!("{}/{}", AUTOSCALERS[0], installation.cluster_object()),
             Self::Named(key) => key.clone(),
         }
     }
@@ -91,7 +89,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
         ));
     }
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-    if [AUTOSCALERS, AUTOSCALERS_OLD].contains(&domain) {
+    if AUTOSCALERS.contains(&domain) {
         return Ok(());
     }
     // What is no prefix for our keys is none for a taint either.

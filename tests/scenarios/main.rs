@@ -18,5 +18,6 @@ mod outages;
 mod requests;
 mod run_once;
 mod startup_taint;
+mod static_policy;
 mod support;
 mod tampering;

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{COMPONENT, MAX_BYTES, SLOT, TAINT, check, generation, prefix, settings};
 use crate::startup_taint::OnFailure;
 use crate::{
-    Architecture, Error, Manifests, Settings, StartupTaint, foreign_prefix, labels, placement, policy,
+    Architecture, Error, Installation, Manifests, Settings, StartupTaint, foreign_prefix, installation,
+    labels, placement, policy, startup_taint,
 };
 
 /// The variables of the policies that list something of each collector.
@@ -36,6 +37,9 @@ pub(super) fn all(registry: &Registry) -> Result<Value, Error> {
             "factBytes": MAX_RUN_BYTES,
             "giveUpAfter": GiveUpAfter::default().to_string(),
             "foreignDomains": &foreign_prefix::OWNERS[..],
+            "autoscalerDomains": startup_taint::AUTOSCALERS,
+            "namespaceBytes": Installation::MAX_BYTES,
+            "namespaceEnds": installation::SUFFIXES,
         },
         "placement": placement(&every)?,
         "base": of_each_set(&every, base)?,

@@ -105,7 +105,8 @@ const PAIRS: [Pair; 17] = [
 const WITHOUT_FLAG: [&str; 3] = ["allowForeignPrefix", "prometheusRule", "resources"];
 
 /// Flags of `manifests` that no value says; the README of the chart names them.
-const WITHOUT_VALUE: [&str; 5] = ["allow-foreign-prefix", "fact", "facts-dir", "output", "retired-fact"];
+const WITHOUT_VALUE: [&str; 6] =
+    ["allow-foreign-prefix", "fact", "facts-dir", "output", "retired-fact", "static-policy"];
 
 #[test]
 fn the_chart_renders_to_the_manifests_but_for_what_is_listed() -> Result<()> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::Error;
 use kube::core::Status;
+use node_annotator_deploy::STATIC_END;
 use node_annotator_deploy::policy::{self, Scope, TOO_SOON};
 
 use super::Settings;
@@ -130,10 +131,12 @@ enum Refusal {
 }
 
 fn refusal(status: &Status, account: &Account, settings: &Settings) -> Refusal {
-    let ours = format!("ValidatingAdmissionPolicy '{}'", settings.installation.cluster_object());
+    // In the API, or in a file of the server.
+    let ours = ["", STATIC_END]
+        .map(|end| format!("ValidatingAdmissionPolicy '{}{end}'", settings.installation.cluster_object()));
     let account = format!("User \"{}\" cannot", account.user);
     match status.code {
-        _ if status.message.contains(&ours) => Refusal::OurPolicy,
+        _ if ours.iter().any(|ours| status.message.contains(ours)) => Refusal::OurPolicy,
         403 if status.message.contains(&account) => Refusal::Rbac,
         // The details name the node, or what was to be impersonated.
         403 if !is_about_nodes(status) => Refusal::Impersonation,

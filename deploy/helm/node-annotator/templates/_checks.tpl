@@ -6,13 +6,13 @@
 {{- if or (eq $namespace "default") (hasPrefix "kube-" $namespace) -}}
 {{- fail (printf "the namespace `%s` is shared with others\nhint: the admission policy binds every service account of its namespace; name one that is used for nothing else: --namespace %s --create-namespace" $namespace .words.defaultNamespace) -}}
 {{- end -}}
-{{- range $suffix := list "-privileged" "-expire" -}}
+{{- range $suffix := .data.limits.namespaceEnds -}}
 {{- if hasSuffix $suffix $namespace -}}
 {{- fail (printf "the namespace `%s` ends as a further one of an installation does\nhint: leave out `%s`; it is added where it is needed" $namespace $suffix) -}}
 {{- end -}}
 {{- end -}}
-{{- if gt (len $namespace) 52 -}}
-{{- fail (printf "the namespace `%s` leaves no room for the name of a further one: at most 52 characters" $namespace) -}}
+{{- if gt (len $namespace) (int .data.limits.namespaceBytes) -}}
+{{- fail (printf "the namespace `%s` leaves no room for the name of a further one: at most %d characters" $namespace (int .data.limits.namespaceBytes)) -}}
 {{- end -}}
 {{- if $root.Release.IsInstall -}}{{- include "node-annotator.check-namespace" . -}}{{- end -}}
 {{- include "node-annotator.check-domain" (dict "release" . "value" $values.prefix "what" "prefix") -}}
@@ -24,8 +24,7 @@
 {{- fail (printf "startupTaint needs Kubernetes 1.36, and this is %s" $root.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- $domain := .startupTaint | splitList "/" | first -}}
-{{- $known := list "startup-taint.cluster-autoscaler.kubernetes.io" "ignore-taint.cluster-autoscaler.kubernetes.io" -}}
-{{- if and (contains "/" .startupTaint) (not (has $domain $known)) -}}
+{{- if and (contains "/" .startupTaint) (not (has $domain .data.limits.autoscalerDomains)) -}}
 {{- include "node-annotator.check-domain" (dict "release" . "value" $domain "what" "startupTaint.key") -}}
 {{- end -}}
 {{- end -}}

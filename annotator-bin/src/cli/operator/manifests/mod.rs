@@ -107,6 +107,20 @@ pub(crate) struct ManifestsCommand {
     #[arg(long, env = "NODE_ANNOTATOR_NO_POLICY", value_parser = BoolishValueParser::new(), help_heading = OBJECTS)]
     no_policy: bool,
 
+    /// Print the admission policies alone, as a file that the API server reads at its start
+    ///
+    /// Nobody can change or delete such a policy through the API. It goes beside the one in the API, into the
+    /// `staticManifestsDir` of the plugin ValidatingAdmissionPolicy, on every server of the control plane, and
+    /// has to follow what is installed. Needs Kubernetes 1.37.
+    #[arg(
+        long,
+        env = "NODE_ANNOTATOR_STATIC_POLICY",
+        value_parser = BoolishValueParser::new(),
+        conflicts_with = "no_policy",
+        help_heading = OBJECTS
+    )]
+    static_policy: bool,
+
     #[command(flatten)]
     queue: QueueOptions,
 
@@ -265,8 +279,13 @@ impl ValueEnum for PullPolicy {
 
 impl ManifestsCommand {
     pub(super) fn run(&self, registry: &Registry, app: &App) -> anyhow::Result<Exit> {
-        let usage = |error| Usage(Trouble::plain(error));
-        self.output.print(&Manifests::new(&self.settings(registry, app)?).map_err(usage)?)
+        let settings = self.settings(registry, app)?;
+        let manifests = if self.static_policy {
+            Manifests::static_policies(&settings)
+        } else {
+            Manifests::new(&settings)
+        };
+        self.output.print(&manifests.map_err(|error| Usage(Trouble::plain(error)))?)
     }
 
     fn settings(&self, registry: &Registry, app: &App) -> Result<Settings, Usage> {
@@ -285,6 +304,7 @@ impl ManifestsCommand {
             layout,
             combined,
             no_policy,
+            static_policy: _,
             queue,
             expire,
             expire_max_age,

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use node_annotator_core::{Collector, DoneMark, Prefix};
 
-use crate::{Settings, Workload, once, placement};
+use crate::{Settings, Workload, placement};
 
 /// The required node affinity of a DaemonSet: one or two terms per collector, and each says all that must
 /// hold. A task has that of its input with it.
@@ -26,7 +26,7 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
     };
     let ours = workload.collectors().iter().flat_map(terms).collect();
     let of_input = settings.task.as_ref().map_or(&[][..], |task| task.terms());
-    let required = NodeSelector { node_selector_terms: once::both(ours, of_input) };
+    let required = NodeSelector { node_selector_terms: both(ours, of_input) };
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(required),
@@ -34,6 +34,24 @@ pub fn affinity(workload: &Workload, settings: &Settings) -> Affinity {
         }),
         ..Affinity::default()
     }
+}
+
+/// The terms of both lists together: one of each must hold, and those of a term all do.
+fn both(ours: Vec<NodeSelectorTerm>, theirs: &[NodeSelectorTerm]) -> Vec<NodeSelectorTerm> {
+    if theirs.is_empty() {
+        return ours;
+    }
+    let joined = |one: &NodeSelectorTerm, other: &NodeSelectorTerm| {
+        let all = |a: &Option<Vec<_>>, b: &Option<Vec<_>>| {
+            let list: Vec<_> = a.iter().chain(b).flatten().cloned().collect();
+            (!list.is_empty()).then_some(list)
+        };
+        NodeSelectorTerm {
+            match_expressions: all(&one.match_expressions, &other.match_expressions),
+            match_fields: all(&one.match_fields, &other.match_fields),
+        }
+    };
+    ours.iter().flat_map(|one| theirs.iter().map(move |other| joined(one, other))).collect()
 }
 
 /// What holds of the failed label where a collector is not given up. One of another value was given up by

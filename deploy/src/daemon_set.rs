@@ -2,8 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, HostPathVolumeSource, ObjectFieldSelector, PodSpec, PodTemplateSpec,
-    Volume, VolumeMount,
+    Container, EnvVar, HostPathVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -103,10 +102,10 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
     if settings.trust_sandbox {
         args.push("--trust-sandbox".to_owned());
     }
-    let mut env = vec![field("NODE_NAME", "spec.nodeName")];
+    let mut env = vec![pod::field("NODE_NAME", "spec.nodeName")];
     for (name, variable) in workload.variables() {
         match (variable.field_path, settings.environment.get(name)) {
-            (Some(path), _) => env.push(field(name, path)),
+            (Some(path), _) => env.push(pod::field(name, path)),
             (None, Some(value)) => {
                 env.push(EnvVar { name: name.to_owned(), value: Some(value.clone()), value_from: None });
             }
@@ -114,20 +113,6 @@ fn container(workload: &Workload, settings: &Settings) -> Container {
         }
     }
     Container { name: PRODUCT.to_owned(), args: Some(args), env: Some(env), ..pod::container(settings) }
-}
-
-pub(crate) fn field(variable: &str, path: &str) -> EnvVar {
-    EnvVar {
-        name: variable.to_owned(),
-        value: None,
-        value_from: Some(EnvVarSource { field_ref: Some(field_of_pod(path)), ..EnvVarSource::default() }),
-    }
-}
-
-/// With what the server would fill in: it is owned as a whole, and would be another's after the next
-/// server-side apply.
-pub(crate) fn field_of_pod(path: &str) -> ObjectFieldSelector {
-    ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() }
 }
 
 /// The type is always checked: without it a container runtime creates what is missing, on the host.

@@ -1,8 +1,8 @@
 //! What all our pods have in common: next to no resources, no privileges, and a token of their own.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, LocalObjectReference, PodSecurityContext, PodSpec, ResourceRequirements,
-    SeccompProfile, SecurityContext,
+    Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -72,4 +72,19 @@ fn resources() -> ResourceRequirements {
         limits: Some(quantities(&[("memory", "64Mi"), ("ephemeral-storage", "64Mi")])),
         claims: None,
     }
+}
+
+/// A variable with a field of the pod.
+pub(crate) fn field(variable: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: variable.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource { field_ref: Some(field_of_pod(path)), ..EnvVarSource::default() }),
+    }
+}
+
+/// With what the server would fill in: it is owned as a whole, and would be another's after the next
+/// server-side apply.
+pub(crate) fn field_of_pod(path: &str) -> ObjectFieldSelector {
+    ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
     ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
-use crate::daemon_set::field_of_pod;
+use crate::pod::field_of_pod;
 
 /// The API server refuses less.
 const SECONDS: i64 = 600;

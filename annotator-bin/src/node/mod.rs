@@ -4,6 +4,7 @@
 //! It never uses the operator's wing, and compiles without it. [`publish`] is the only place that writes to a
 //! Node.
 
+pub mod finished;
 pub mod job;
 pub mod linger;
 pub mod network;

@@ -8,8 +8,9 @@ use node_annotator_core::label::NoLabel;
 use node_annotator_core::{Entry, Outcome, Plan, Report, Topic};
 use serde_json::{Value, json};
 
+use super::finished::{Finished, Written};
 use super::publish::Published;
-use super::run::{Finished, Settings, Target, Written};
+use super::run::{Settings, Target};
 use crate::output::{Format, columns};
 use crate::trouble::Trouble;
 

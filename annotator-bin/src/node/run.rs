@@ -12,10 +12,10 @@ use node_annotator_core::{
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::publish::{Patience, Published, Writer};
+use super::finished::{Finished, Written};
+use super::publish::{Patience, Writer};
 use super::tries::{News, Next, Tries};
 use crate::cluster::ClusterError;
-use crate::exit::Exit;
 use crate::process::stop::Stop;
 use crate::trouble::Trouble;
 
@@ -51,69 +51,6 @@ pub enum Target {
     Node(String),
     /// Nowhere: the plan is shown, and no cluster is asked.
     DryRun,
-}
-
-/// How a try ended.
-#[derive(Debug)]
-pub enum Finished {
-    /// The first one was stopped while it collected.
-    Stopped(Trouble),
-    /// It collected.
-    Ran {
-        /// The latest outcome of each collector.
-        report: Report,
-        /// What was to be written.
-        plan: Plan,
-        /// What became of the plan.
-        written: Written,
-    },
-}
-
-/// What became of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written {
-    /// It was to be shown alone.
-    DryRun,
-    /// No outcome differs from what is on the Node.
-    Unchanged,
-    /// It is on the Node.
-    Stored(Published),
-    /// It is not on the Node.
-    Failed {
-        /// Why.
-        trouble: Trouble,
-        /// Whether the API server may take the same later.
-        passes: bool,
-    },
-}
-
-impl Finished {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Stopped(_) | Self::Ran { written: Written::Failed { .. }, .. } => Exit::Unfinished,
-            Self::Ran { report, .. } if report.failures().next().is_some() => Exit::Failures,
-            Self::Ran { .. } => Exit::Done,
-        }
-    }
-
-    /// The outcomes, if it collected.
-    pub fn report(&self) -> Option<&Report> {
-        match self {
-            Self::Stopped(_) => None,
-            Self::Ran { report, .. } => Some(report),
-        }
-    }
-
-    /// Why nothing is written.
-    pub fn trouble(&self) -> Option<&Trouble> {
-        match self {
-            Self::Stopped(trouble) | Self::Ran { written: Written::Failed { trouble, .. }, .. } => {
-                Some(trouble)
-            }
-            Self::Ran { .. } => None,
-        }
-    }
 }
 
 /// A run, which may take several tries.

@@ -8,7 +8,7 @@ use node_annotator_core::{Collector, Entry, GiveUpAfter, Outcome, Report, Select
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::run::{Finished, Written};
+use super::finished::{Finished, Written};
 
 /// The first pause is at most this long, and each at most twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(6);

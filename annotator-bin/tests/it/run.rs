@@ -8,9 +8,10 @@ use std::time::Duration;
 use kube::Config;
 use node_annotator::cluster::{ClusterError, configuration};
 use node_annotator::exit::Exit;
+use node_annotator::node::finished::{Finished, Written};
 use node_annotator::node::linger::linger;
 use node_annotator::node::publish::Patience;
-use node_annotator::node::run::{Finished, Run, Settings, Target, Written};
+use node_annotator::node::run::{Run, Settings, Target};
 use node_annotator::process::stop::{Stop, channel};
 use node_annotator_core::{
     Collect, CollectError, Collector, Context, DoneMark, Fact, Facts, HostRoot, LabelFacts, Prefix,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use kube::Config;
 use node_annotator::exit::Exit;
+use node_annotator::node::finished::{Finished, Written};
 use node_annotator::node::job::{Job, Moment};
-use node_annotator::node::run::{Finished, Run, Settings, Target, Written};
+use node_annotator::node::run::{Run, Settings, Target};
 use node_annotator::node::tries::Next;
 use node_annotator::output::Format;
 use node_annotator::process::stop::{Stopper, channel};

@@ -19,7 +19,6 @@ use k8s_openapi::api::core::v1::{Container, NodeSelectorTerm, PodSpec};
 use node_annotator_core::{Collector, DoneMark, Generation, NamedFacts, PrivilegeClass, Selection, task};
 
 pub use self::input::Input;
-pub(crate) use self::placement::both;
 pub(crate) use self::pod::daemon_set_pod;
 use crate::settings::{Layout, PriorityClassName};
 use crate::tolerations::Tolerations;

@@ -41,21 +41,3 @@ pub(super) fn node_selector(
     }
     Ok(all)
 }
-
-/// The terms of both lists together: one of each must hold, and those of a term all do.
-pub(crate) fn both(ours: Vec<NodeSelectorTerm>, theirs: &[NodeSelectorTerm]) -> Vec<NodeSelectorTerm> {
-    if theirs.is_empty() {
-        return ours;
-    }
-    let joined = |one: &NodeSelectorTerm, other: &NodeSelectorTerm| {
-        let all = |a: &Option<Vec<_>>, b: &Option<Vec<_>>| {
-            let list: Vec<_> = a.iter().chain(b).flatten().cloned().collect();
-            (!list.is_empty()).then_some(list)
-        };
-        NodeSelectorTerm {
-            match_expressions: all(&one.match_expressions, &other.match_expressions),
-            match_fields: all(&one.match_fields, &other.match_fields),
-        }
-    };
-    ours.iter().flat_map(|one| theirs.iter().map(move |other| joined(one, other))).collect()
-}

@@ -14,7 +14,6 @@ use super::refusals::{FACTS_VARIABLE, is_sidecar};
 use super::waiting::only_waits;
 use super::{FOLDER, Init, Task};
 use crate::affinity::affinity;
-use crate::daemon_set::field;
 use crate::installation::PRODUCT;
 use crate::{Error, Settings, Workload, placement, pod, token};
 
@@ -271,7 +270,7 @@ fn publisher(task: &Task, steps: &Steps, settings: &Settings, user: Option<i64>)
         name: PRODUCT.to_owned(),
         args: Some(args),
         restart_policy: Some("Always".to_owned()),
-        env: Some(vec![field("NODE_NAME", "spec.nodeName")]),
+        env: Some(vec![pod::field("NODE_NAME", "spec.nodeName")]),
         volume_mounts: Some(vec![mount(STATE, true), token_mount()]),
         ..ours(settings, user)
     }

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
-use kube::Client;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, Subject};
 
 use super::account::Account;
 use super::check::{Conclusion, Outcome};
 use super::evidence::{Evidence, OurNamespace};
+use super::grants::ClusterGrants;
 use crate::operator::lists::list;
-use crate::trouble::Trouble;
 
 /// What the API server labels the roles and bindings with that it makes itself.
 const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaults");
@@ -75,29 +74,6 @@ impl Way {
             && self.resources.iter().any(resource)
             && self.verbs.iter().any(|verb| any(verbs, verb))
             && (resource_names.is_empty() || resource_names.iter().any(ours))
-    }
-}
-
-/// The grants that hold in all namespaces, in the shape of those that hold in one.
-pub(super) struct ClusterGrants {
-    roles: Vec<Role>,
-    bindings: Vec<RoleBinding>,
-}
-
-impl ClusterGrants {
-    pub(super) async fn read(client: &Client) -> Result<Self, Trouble> {
-        let roles = list(client, None).await?.into_iter();
-        let bindings = list(client, None).await?.into_iter();
-        Ok(Self {
-            roles: roles.map(|ClusterRole { metadata, rules, .. }| Role { metadata, rules }).collect(),
-            bindings: bindings
-                .map(|ClusterRoleBinding { metadata, role_ref, subjects }| RoleBinding {
-                    metadata,
-                    role_ref,
-                    subjects,
-                })
-                .collect(),
-        })
     }
 }
 

@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::account::Account;
-use super::account_users::ClusterGrants;
 use super::expire::CronJob;
+use super::grants::ClusterGrants;
 use super::policy;
-use super::requests::Nodes;
+use super::tried_on::Nodes;
 use crate::cluster::{self, ClusterError, Reason};
 use crate::operator::fleet::node::Node;
 use crate::operator::lists::{Form, Query, Reader, list};

@@ -17,6 +17,7 @@ mod expire;
 mod fact_labels;
 mod failures;
 mod flow_schema;
+mod grants;
 mod namespaces;
 mod overlap;
 mod policy;
@@ -28,6 +29,7 @@ mod server;
 mod staleness;
 mod startup_taint;
 mod table;
+mod tried_on;
 
 use std::time::Duration;
 

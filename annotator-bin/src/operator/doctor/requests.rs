@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::account::{Account, TokenNode};
 use super::evidence::{Evidence, OurNamespace};
-use crate::operator::fleet;
+use super::tried_on::Nodes;
 use crate::trouble::Trouble;
 
 /// A value that is tried.
@@ -21,26 +21,6 @@ const UNKNOWN: &str = "doctor.unknown";
 
 /// No object ever has this identity.
 const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
-
-/// The node that is tried, and the name of another one.
-#[derive(Debug, Clone)]
-pub(super) struct Nodes {
-    own: String,
-    uid: String,
-    other: String,
-}
-
-impl Nodes {
-    /// Picks two nodes. In a cluster of one, the other is a name without a node: it only has to differ.
-    pub(super) fn pick(nodes: &[fleet::node::Node]) -> Result<Self, Trouble> {
-        let mut nodes = nodes.iter().map(|node| node.metadata.clone());
-        let Some((own, uid)) = nodes.next().map(|node| (node.name, node.uid)) else {
-            return Err(Trouble::new("there are no nodes to try it on", "add a node, and run it again"));
-        };
-        let other = nodes.next().map_or_else(|| format!("not-{own}"), |node| node.name);
-        Ok(Self { own, uid, other })
-    }
-}
 
 /// A request, and the rule that has to refuse it.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! `cargo xtask audit`: what independent programs find in the repository: spelling, workflows, licences,
 //! advisories, dependencies that nothing uses, changes that break who depends on the crates.
 
+#[cfg(test)]
+mod forms;
 mod wheels;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use node_annotator_tests::binaries::{Binaries, Tool};
 use xtask_workspace::{cargo, root};
@@ -15,7 +17,7 @@ use crate::packages::PUBLISHED;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What to look at [default: all that needs no network and no program of cargo's that is not installed]
+    /// What to look at [default: all that needs no network, as far as the programs for it are there]
     checks: Vec<Check>,
     /// Everything; what is not installed fails, as in the workflow `audit`
     #[arg(long, conflicts_with = "checks")]
@@ -27,8 +29,10 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Check {
-    /// Workflows, with actionlint and zizmor
+    /// Workflows, with actionlint
     Workflows,
+    /// What workflows may do, with zizmor
+    WorkflowSecurity,
     /// Words, with typos
     Spelling,
     /// Licences and sources of dependencies, with cargo-deny
@@ -43,20 +47,19 @@ enum Check {
 
 impl Check {
     /// Those that need what cargo's registry has alone.
-    const WITHOUT_NETWORK: [Self; 4] = [Self::Workflows, Self::Spelling, Self::Licenses, Self::Unused];
+    const BY_DEFAULT: [Self; 5] =
+        [Self::Workflows, Self::WorkflowSecurity, Self::Spelling, Self::Licenses, Self::Unused];
 
     fn run(self, options: &Options) -> Result<()> {
         match self {
             Self::Workflows => {
                 let binaries = Binaries::obtain(None, &[Tool::Actionlint])?;
                 // Scripts in workflows are one command each: shellcheck has nothing to find.
-                passes(Command::new(binaries.path(Tool::Actionlint)).args(["-shellcheck=", "-pyflakes="]))?;
-                passes(wheels::program("zizmor")?.args([
-                    "--offline",
-                    "--quiet",
-                    "--persona=pedantic",
-                    ".github",
-                ]))
+                passes(Command::new(binaries.path(Tool::Actionlint)).args(["-shellcheck=", "-pyflakes="]))
+            }
+            Self::WorkflowSecurity => {
+                let mut zizmor = wheels::program("zizmor")?;
+                passes(zizmor.args(["--offline", "--quiet", "--persona=pedantic", ".github"]))
             }
             Self::Spelling => passes(wheels::program("typos")?.args(["--config", "typos.toml"])),
             Self::Licenses => {
@@ -72,33 +75,38 @@ impl Check {
         }
     }
 
-    /// The program of cargo's that it runs, which people install by themselves.
-    fn subcommand(self) -> Option<&'static str> {
-        match self {
-            Self::Workflows | Self::Spelling => None,
-            Self::Licenses | Self::Advisories => Some("deny"),
-            Self::Unused => Some("shear"),
-            Self::Semver => Some("semver-checks"),
-        }
+    /// Sees to the program that it runs, or says what to do about it. What is a subcommand of cargo people
+    /// install by themselves.
+    fn prepare(self) -> Result<()> {
+        let subcommand = match self {
+            Self::Workflows => return Ok(()),
+            Self::WorkflowSecurity => return wheels::program("zizmor").map(drop),
+            Self::Spelling => return wheels::program("typos").map(drop),
+            Self::Licenses | Self::Advisories => "deny",
+            Self::Unused => "shear",
+            Self::Semver => "semver-checks",
+        };
+        let hint = format!("cargo install --locked cargo-{subcommand}");
+        ensure!(is_installed(subcommand), "cargo-{subcommand} is not installed\nhint: {hint}");
+        Ok(())
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let checks = match options {
         Options { all: true, .. } => Check::value_variants(),
-        Options { checks, .. } if checks.is_empty() => &Check::WITHOUT_NETWORK,
+        Options { checks, .. } if checks.is_empty() => &Check::BY_DEFAULT,
         Options { checks, .. } => checks,
     };
     let is_asked_for = options.all || !options.checks.is_empty();
     let mut failed = Vec::new();
     for check in checks {
         let name = check.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        if let Some(subcommand) = check.subcommand().filter(|name| !is_installed(name)) {
-            let hint = format!("cargo install --locked cargo-{subcommand}");
+        if let Err(error) = check.prepare() {
             if is_asked_for {
-                bail!("{name}: cargo-{subcommand} is not installed\nhint: {hint}");
+                return Err(error.context(name));
             }
-            eprintln!("left out: {name}: cargo-{subcommand} is not installed: {hint}");
+            eprintln!("left out: {name}: {error:#}");
             continue;
         }
         eprintln!("looking at {name}");

@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
-use super::rules::{OWNERSHIP, SPEC_IS_KEPT, UPDATE, change, claim};
+use super::rule::{OWNERSHIP, SPEC_IS_KEPT, UPDATE, change, claim};
 use super::{Rule, Scope, bound, generated};
 use crate::Installation;
 use crate::labels;

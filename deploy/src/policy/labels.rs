@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use node_annotator_core::Prefix;
 
 use super::keys::{FACT_LABELS, list};
-use super::rules::{Rule, failed_end};
+use super::rule::{Rule, failed_end};
 
 /// The variables with the done labels and failed labels that a write sets and removes.
 pub(super) struct Marks {

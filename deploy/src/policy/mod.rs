@@ -11,6 +11,7 @@ mod expire;
 mod keys;
 mod labels;
 mod managed_fields;
+mod rule;
 mod rules;
 mod scope;
 mod startup_taint;
@@ -26,7 +27,8 @@ pub use node_annotator_core::write::{FIELD_MANAGER, TOO_SOON};
 
 pub use self::expire::{expire_binding, expire_policy, expire_rules};
 pub use self::keys::Keys;
-pub use self::rules::{Rule, rules};
+pub use self::rule::Rule;
+pub use self::rules::rules;
 pub use self::scope::{SETTINGS_ANNOTATION, Scope, ScopeError, version};
 pub(crate) use self::startup_taint::older_values;
 pub use self::startup_taint::{mutating_binding, mutating_policy};

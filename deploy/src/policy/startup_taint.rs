@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use node_annotator_core::{Collector, DoneMark};
 
 use super::keys::literal;
-use super::rules::{Rule, failed_end};
-use super::{Scope, match_condition, rules};
+use super::rule::{self, Rule, failed_end};
+use super::{Scope, match_condition};
 use crate::labels::base_metadata;
 use crate::mutating_policy::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use crate::startup_taint::OnFailure;
@@ -33,7 +33,7 @@ pub fn mutating_policy(scope: &Scope, taint: &StartupTaint) -> MutatingAdmission
     let labels = scope.keys().labels;
     let mut variables = vec![
         ("labels", literal(labels.iter().map(|(key, value)| (key, format!("'{value}'"))))),
-        rules::new_labels(),
+        rule::new_labels(),
     ];
     variables.extend(self::variables(scope, taint));
     MutatingAdmissionPolicy {
@@ -60,7 +60,7 @@ pub fn mutating_policy(scope: &Scope, taint: &StartupTaint) -> MutatingAdmission
                 condition(&ours.name, ours.expression),
                 condition(
                     "own-node",
-                    format!("{} == object.metadata.?uid.orValue('')", rules::claim("node-uid")),
+                    format!("{} == object.metadata.?uid.orValue('')", rule::claim("node-uid")),
                 ),
                 condition(
                     "startup-taint",
@@ -166,7 +166,7 @@ pub(super) fn spec_rule(taint: &StartupTaint) -> Rule {
         ),
         message: format!(
             "{}, but that the taint `{}` goes where all collectors are done",
-            rules::SPEC_IS_KEPT,
+            rule::SPEC_IS_KEPT,
             taint.key
         ),
     }

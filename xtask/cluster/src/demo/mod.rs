@@ -68,11 +68,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Builds the binary that simulated kubelets start, as it is in the checkout now.
 ///
-/// Together with xtask itself: alone it would get other features, and its dependencies would be compiled once
-/// more.
+/// Named as a binary and not as a package: with one package cargo would pick other features, and compile the
+/// dependencies once more.
 fn build_binary() -> Result<()> {
     let mut cargo = xtask_workspace::cargo();
-    cargo.args(["build", "--package", "xtask", "--package", "node-annotator", "--bins"]);
+    cargo.args(["build", "--bin", "node-annotator"]);
     ensure!(cargo.status().context("cannot start cargo")?.success(), "the binary does not build");
     Ok(())
 }
@@ -98,14 +98,14 @@ async fn show(options: &Options) -> Result<()> {
     screen.note("the nodes are ready")?;
 
     screen.heading("applying the generated manifests: a DaemonSet for each collector")?;
-    let registry = Registry::from_inventory()?;
+    let selection = Selection::parse(COLLECTORS, &Registry::from_inventory()?)?;
     let mut story = Story::new(cluster, &screen);
-    tokio::try_join!(apply(cluster, &registry, &screen), story.tell(RUNS))?;
+    tokio::try_join!(apply(cluster, &selection, &screen), story.tell(RUNS))?;
     screen.note("all nodes are done, and all pods are gone")?;
 
     screen.heading("the nodes now")?;
     let prefix = Prefix::default();
-    screen.line(&table::of_nodes(cluster, &registry, &prefix).await?.to_string())?;
+    screen.line(&table::of_nodes(cluster, &selection, &prefix).await?.to_string())?;
 
     let label = prefix.done("kernel");
     screen.heading(&format!("taking one label away: kubectl label node {THIS_MACHINE} {label}-"))?;
@@ -125,10 +125,10 @@ async fn show(options: &Options) -> Result<()> {
     screen.heading("cleaning up; --keep leaves it running")
 }
 
-async fn apply(cluster: &Cluster, registry: &Registry, screen: &Screen) -> Result<()> {
-    let selection = Selection::parse(COLLECTORS, registry)?;
+async fn apply(cluster: &Cluster, selection: &Selection, screen: &Screen) -> Result<()> {
     // A pod for each collector shows more.
-    let manifests = Manifests::new(&Settings { layout: Layout::PerCollector, ..Settings::new(selection) })?;
+    let settings = Settings { layout: Layout::PerCollector, ..Settings::new(selection.clone()) };
+    let manifests = Manifests::new(&settings)?;
     for set in manifests.daemon_sets() {
         let name = set.metadata.name.as_deref().unwrap_or_default();
         screen.note(&format!("DaemonSet {name}"))?;

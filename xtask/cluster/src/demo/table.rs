@@ -5,13 +5,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use node_annotator_core::{Prefix, Registry, Selected};
+use node_annotator_core::{Prefix, Selection};
 use node_annotator_tests::Cluster;
 
 /// A row for each node, a column for each primary fact.
-pub(super) async fn of_nodes(cluster: &Cluster, registry: &Registry, prefix: &Prefix) -> Result<Table> {
-    let collectors: Vec<_> =
-        registry.iter().filter(|collector| collector.selected == Selected::ByDefault).collect();
+pub(super) async fn of_nodes(cluster: &Cluster, selection: &Selection, prefix: &Prefix) -> Result<Table> {
+    let collectors: Vec<_> = selection.iter().collect();
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(std::iter::once("node").chain(collectors.iter().map(|collector| collector.name)));

@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use node_annotator_deploy::Settings;
 use serde_json::json;
 
-use super::{restore, start_with, wait_for, wait_for_finding};
+use super::{developers_are_named, restore, start_with, wait_for, wait_for_finding};
 use crate::support::settings;
 
 const EXPIRE: &str = "node-annotator-expire";
@@ -36,20 +36,8 @@ async fn what_runs_again_by_itself_is_looked_after() -> Result<()> {
     cron_jobs.patch("expire", &PatchParams::default(), &resumed).await?;
     wait_for(&cluster, &[]).await?;
 
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "developers", "namespace": EXPIRE},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-        "subjects": [{"kind": "Group", "name": "developers", "apiGroup": "rbac.authorization.k8s.io"}],
-    });
-    cluster.apply(&binding).await?;
-    let end = "Group `developers` (RoleBinding `developers`): enter its pods, impersonate it, make tokens for it, \
-               start pods as it";
-    let seen = wait_for_finding(&cluster, &[("expire-users", "WARN")], end).await?;
+    let seen = developers_are_named(&cluster, EXPIRE, "expire-users").await?;
     assert!(seen.hint("expire-users").contains(EXPIRE), "{seen:?}");
-    let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = Api::namespaced(cluster.client(), EXPIRE);
-    bindings.delete("developers", &DeleteParams::default()).await?;
 
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client());
     policies.delete(POLICY, &DeleteParams::default()).await?;

@@ -14,9 +14,13 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Api;
+use kube::api::DeleteParams;
 use node_annotator_deploy::{Manifests, Object, Settings};
 use node_annotator_tests::{Cluster, Options, annotator_binary, wait};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::{
@@ -145,6 +149,24 @@ async fn wait_for_finding(cluster: &Cluster, expected: &[(&str, &str)], end: &st
         }
     })
     .await
+}
+
+/// Lets a group edit a namespace of ours for as long as it takes a check to name it.
+async fn developers_are_named(cluster: &Cluster, namespace: &str, check: &str) -> Result<Seen> {
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "developers", "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "Group", "name": "developers", "apiGroup": "rbac.authorization.k8s.io"}],
+    });
+    cluster.apply(&binding).await?;
+    let end = "Group `developers` (RoleBinding `developers`): enter its pods, impersonate it, make tokens for it, \
+               start pods as it";
+    let seen = wait_for_finding(cluster, &[(check, "WARN")], end).await?;
+    let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), namespace);
+    bindings.delete("developers", &DeleteParams::default()).await?;
+    Ok(seen)
 }
 
 fn all_denials(verdict: &'static str) -> Vec<(&'static str, &'static str)> {

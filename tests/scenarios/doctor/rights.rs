@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use node_annotator_tests::{Cluster, wait};
 use serde_json::{Value, json};
 
-use super::{all_denials, doctor_as, restore, start, wait_for, wait_for_finding};
+use super::{all_denials, developers_are_named, doctor_as, restore, start, wait_for, wait_for_finding};
 use crate::support::NAMESPACE;
 
 /// Grants rules to a service account, in the whole cluster.
@@ -70,19 +70,7 @@ async fn rights_that_are_too_wide_or_missing_are_seen() -> Result<()> {
 #[tokio::test]
 async fn whoever_may_use_the_accounts_is_named() -> Result<()> {
     let (cluster, _) = start().await?;
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "developers", "namespace": NAMESPACE},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-        "subjects": [{"kind": "Group", "name": "developers", "apiGroup": "rbac.authorization.k8s.io"}],
-    });
-    cluster.apply(&binding).await?;
-    let end = "Group `developers` (RoleBinding `developers`): enter its pods, impersonate it, make tokens for it, \
-               start pods as it";
-    wait_for_finding(&cluster, &[("account-users", "WARN")], end).await?;
-    let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), NAMESPACE);
-    bindings.delete("developers", &DeleteParams::default()).await?;
+    developers_are_named(&cluster, NAMESPACE, "account-users").await?;
     wait_for(&cluster, &[]).await?;
 
     let rules = json!([{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}]);

@@ -17,14 +17,9 @@ pub(super) const EXPIRE: &str = "node-annotator-expire";
 #[tokio::test]
 async fn what_is_stale_runs_again_by_itself_and_a_pod_that_lingers_is_waited_for() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
-    let root = cluster.folder().join("reboot-1");
-    copy(&machine("intel-xeon"), &root)?;
-    boot(&root, BOOTS[0])?;
     let is_slow = Arc::new(AtomicBool::new(false));
     cluster.add_node(node_of("worker-1", "intel-xeon")).await?;
-    cluster
-        .add_node(NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy()))
-        .await?;
+    let root = add_rebooting(&cluster).await?;
     cluster.add_node(slow("slow-1", &is_slow)?).await?;
     let expire = Some("@hourly".parse()?);
     let sets = install(&cluster, &Settings { expire, ..combined() }).await?;

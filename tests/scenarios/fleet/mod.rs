@@ -152,14 +152,19 @@ async fn start() -> Result<Fleet> {
         json!({"spec": {"taints": [{"key": "example.com/gpu", "value": "a", "effect": "NoSchedule"}]}});
     let nodes = Api::<Node>::all(cluster.client());
     nodes.patch("tainted-1", &PatchParams::default(), &Patch::Merge(taint)).await?;
+    let root = add_rebooting(&cluster).await?;
+    let sets = install(&cluster, &impatient()?).await?;
+    Ok(Fleet { cluster, metadata, root, sets })
+}
+
+/// Adds the node `reboot-1`, in its first boot, and returns its root file system, which the test may change.
+async fn add_rebooting(cluster: &Cluster) -> Result<PathBuf> {
     let root = cluster.folder().join("reboot-1");
     copy(&machine("intel-xeon"), &root)?;
     boot(&root, BOOTS[0])?;
-    cluster
-        .add_node(NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy()))
-        .await?;
-    let sets = install(&cluster, &impatient()?).await?;
-    Ok(Fleet { cluster, metadata, root, sets })
+    let node = NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy());
+    cluster.add_node(node).await?;
+    Ok(root)
 }
 
 /// What the machine's kernel says.

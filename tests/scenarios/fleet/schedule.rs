@@ -14,12 +14,7 @@ const TIME: Duration = Duration::from_mins(3);
 #[tokio::test]
 async fn a_node_that_was_rebooted_runs_again_when_the_schedule_says_so() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
-    let root = cluster.folder().join("reboot-1");
-    copy(&machine("intel-xeon"), &root)?;
-    boot(&root, BOOTS[0])?;
-    cluster
-        .add_node(NodeSpec::new("reboot-1").env("NODE_ANNOTATOR_HOST_ROOT", root.to_string_lossy()))
-        .await?;
+    let root = add_rebooting(&cluster).await?;
     // Old facts run again too; those of today are none.
     let every_minute = Settings {
         expire: Some("* * * * *".parse()?),

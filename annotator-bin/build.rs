@@ -1,6 +1,7 @@
 //! What `--version` says: the version, with the commit where one is known.
 //!
-//! Git is not asked: a build in a checkout would start anew with each commit, and a packaged crate has no git.
+//! Git is not asked: a build in a checkout would start anew with each commit, and a packaged crate has no
+//! git.
 
 use std::path::Path;
 use std::{env, fs};

@@ -14,7 +14,8 @@
 /// }
 /// ```
 ///
-/// Without an [`image`](Self::image()) of its own the command `manifests` asks for one: the stock image lacks the collectors.
+/// Without an [`image`](Self::image()) of its own the command `manifests` asks for one: the stock image
+/// lacks the collectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct App {
     /// Its name, in help, in logs of the API server and in what is generated.
@@ -54,7 +55,8 @@ impl App {
         self
     }
 
-    /// Says what `--version` prints in place of the version alone, such as `0.3.0 (1a2b3c4d5e6f)` with a commit.
+    /// Says what `--version` prints in place of the version alone, such as `0.3.0 (1a2b3c4d5e6f)` with a
+    /// commit.
     #[must_use]
     pub const fn long_version(mut self, text: &'static str) -> Self {
         self.long_version = text;

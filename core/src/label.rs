@@ -31,8 +31,8 @@ impl NfdLabels {
 }
 
 impl LabelFacts {
-    /// Reads the names of facts as listings have them: `cpu-model.isa-level`, and `virt` for a primary fact. The
-    /// word `nfd` is for all labels of Node Feature Discovery that the collectors know.
+    /// Reads the names of facts as listings have them: `cpu-model.isa-level`, and `virt` for a primary
+    /// fact. The word `nfd` is for all labels of Node Feature Discovery that the collectors know.
     ///
     /// # Errors
     ///

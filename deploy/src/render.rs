@@ -141,7 +141,8 @@ fn push_document(text: &mut String, file: &str, document: &impl Serialize) -> Re
         // Long lines stay long: what is wrapped by a machine is read badly by people.
         folded_wrap_chars: usize::MAX,
     };
-    // By way of a value: the many kinds of objects are compiled for JSON anyway, and YAML has one more to write.
+    // By way of a value: the many kinds of objects are compiled for JSON anyway, and YAML has one more to
+    // write.
     let document = serde_json::to_value(document).map_err(Error::Json)?;
     serde_saphyr::to_fmt_writer_with_options(text, &document, options)
         .map_err(|source| Error::Yaml { file: file.to_owned(), source })

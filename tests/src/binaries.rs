@@ -1,5 +1,5 @@
-//! The programs of Kubernetes, of a node, and those that look at what is made: built once from pinned Go modules and kept under `target/`, or
-//! ready-made ones.
+//! The programs of Kubernetes, of a node, and those that look at what is made: built once from pinned Go
+//! modules and kept under `target/`, or ready-made ones.
 
 mod build;
 mod modules;

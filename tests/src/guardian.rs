@@ -4,8 +4,8 @@
 //! Two small shells read a pipe whose other end this process holds. The pipe ends in whatever way this
 //! process does. The first shell leads the process group in which everything else runs, and kills that group;
 //! the second stands outside of it, waits until the group is gone, kills what has left the group and has the
-//! folder in its environment, such as the command of a task, and removes the folder. Both groups are none that
-//! a terminal sends Ctrl-C to.
+//! folder in its environment, such as the command of a task, and removes the folder. Both groups are none
+//! that a terminal sends Ctrl-C to.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;

@@ -16,8 +16,8 @@ const VERSION: &str = "0.5.4";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where the repository can be read, such as `https://example.com/node-annotator/blob/main`: links to what is not
-    /// in the book lead there, and into this checkout without it
+    /// Where the repository can be read, such as `https://example.com/node-annotator/blob/main`: links to
+    /// what is not in the book lead there, and into this checkout without it
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
 }
@@ -85,8 +85,7 @@ fn turned(text: &str, folder: &Path, repository: &str) -> String {
     while let Some((before, link_and_rest)) = rest.split_once("](../") {
         let (link, after) = link_and_rest.split_once(')').unwrap_or((link_and_rest, ""));
         let target = resolved(&folder.join("..").join(link));
-        let is_in_book = target.starts_with("docs") && target.extension().is_some_and(|end| end != "yaml");
-        let link = if is_in_book {
+        let link = if target.starts_with("docs") {
             format!("../{link}")
         } else {
             // Pages below a folder of the book lie as much deeper.

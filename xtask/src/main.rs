@@ -47,7 +47,8 @@ enum Task {
     /// Write the generated pages of `docs`, and what is generated in others
     #[command(disable_help_flag = true)]
     GenDocs(Forwarded),
-    /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of collectors
+    /// Write `deploy/kubernetes`, `deploy/per-collector` and `deploy/monitoring` from the registry of
+    /// collectors
     #[command(disable_help_flag = true)]
     GenManifests(Forwarded),
     /// Write a container image as an OCI archive, or push it: of this checkout, or of another static binary

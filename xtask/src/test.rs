@@ -15,8 +15,8 @@ pub(crate) struct Options {
     /// Leave out the scenarios that need a real control plane, and with them Go
     #[arg(long)]
     no_cluster: bool,
-    /// An older Kubernetes minor version, such as 1.35: admission and run-once on it, and nothing else; or `all`:
-    /// everything on the newest, and then those on each of the others
+    /// An older Kubernetes minor version, such as 1.35: admission and run-once on it, and nothing else; or
+    /// `all`: everything on the newest, and then those on each of the others
     #[arg(long, value_name = "MINOR", conflicts_with = "no_cluster")]
     kubernetes: Option<String>,
     /// Only tests whose name contains this

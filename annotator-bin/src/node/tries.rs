@@ -168,9 +168,9 @@ impl Tries {
     }
 }
 
-/// The pause after a plan that is not written. If the API server may take it later, it is written again: a fleet
-/// that starts anew would only add to what that has to do. What it refuses ends the process, since the pod is the
-/// only place that can show it.
+/// The pause after a plan that is not written. If the API server may take it later, it is written again: a
+/// fleet that starts anew would only add to what that has to do. What it refuses ends the process, since
+/// the pod is the only place that can show it.
 pub(super) fn pause_unwritten() -> Duration {
     LONGEST_PAUSE_UNWRITTEN.mul_f64(fastrand::f64())
 }

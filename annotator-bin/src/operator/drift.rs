@@ -308,8 +308,8 @@ fn named<'a>(names: &[&'a str], by: &'a [Option<String>]) -> BTreeMap<&'a str, O
     names.iter().copied().zip(by.iter().map(Option::as_deref)).collect()
 }
 
-/// The facts with, of each, how many more of its collector differ on no other nodes: another kernel differs in
-/// its numbers too.
+/// The facts with, of each, how many more of its collector differ on no other nodes: another kernel differs
+/// in its numbers too.
 pub(crate) fn folded<'d, 'a>(drift: &'d [Drifting<'a>], is_whole: bool) -> Vec<(&'d Drifting<'a>, usize)> {
     let nodes = |drifting: &Drifting<'a>| -> BTreeSet<&'a str> {
         drifting.others.iter().flat_map(|other| &other.nodes).copied().collect()

@@ -48,8 +48,8 @@ impl Record {
         self.boots.get(node).is_some_and(|known| known == boot)
     }
 
-    /// Adds the boots of nodes, and takes away what has none, each by itself, so that two commands at once lose
-    /// none.
+    /// Adds the boots of nodes, and takes away what has none, each by itself, so that two commands at once
+    /// lose none.
     async fn change(&self, reader: &Reader, boots: &BTreeMap<String, Option<String>>) -> Result<(), Trouble> {
         if !self.is_there || boots.is_empty() {
             return Ok(());

@@ -1,12 +1,12 @@
-//! The items of a list, one by one while its body comes: a page of whole Nodes has megabytes, of which little is
-//! looked at.
+//! The items of a list, one by one while its body comes: a page of whole Nodes has megabytes, of which
+//! little is looked at.
 
 use serde::Deserialize;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
-/// Takes the text of a list apart. It tells items by brackets alone; whether they and the rest are what they are
-/// to be is found when they are decoded.
+/// Takes the text of a list apart. It tells items by brackets alone; whether they and the rest are what
+/// they are to be is found when they are decoded.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     /// The list without its items.

@@ -73,7 +73,8 @@ impl Reader {
             Ok(())
         };
         self.receive(request, take).await?;
-        // Objects are large to decode, and their decoders for values are there: others for text would double them.
+        // Objects are large to decode, and their decoders for values are there: others for text would
+        // double them.
         let value = serde_json::from_slice::<Value>(&bytes).and_then(serde_json::from_value);
         value.map_err(|error| ClusterError::from(&kube::Error::SerdeError(error)))
     }

@@ -61,8 +61,8 @@ pub(crate) struct Plan {
     /// The same for nodes where a pod has run and is still there: without its labels it would stay, and run
     /// nothing until it lingers no more.
     leaving: Vec<Removal>,
-    /// How many nodes are left alone, since a pod tries other collectors there again: it would do nothing about
-    /// these until it ends.
+    /// How many nodes are left alone, since a pod tries other collectors there again: it would do nothing
+    /// about these until it ends.
     trying: usize,
     /// The collectors of each of them, which run again.
     collectors: BTreeMap<String, Arc<[Entry]>>,

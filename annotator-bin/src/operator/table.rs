@@ -129,8 +129,8 @@ fn drawn(mut lines: Vec<Vec<String>>, width: u16) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Breaks lists of names at their commas alone, so that no name is torn, and returns how wide each such column
-/// has to be. None takes more than half of the width.
+/// Breaks lists of names at their commas alone, so that no name is torn, and returns how wide each such
+/// column has to be. None takes more than half of the width.
 fn whole_lists(names: &[String], rows: &mut [Vec<String>], width: u16) -> Vec<Option<u16>> {
     let most = usize::from(width / 2 - PADDING);
     let mut wide = vec![None; names.len()];

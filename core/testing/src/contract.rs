@@ -15,11 +15,11 @@ use crate::sources::Sources;
 /// It holds when on every machine
 ///
 /// - the outcome is the same each time, and no defect: no panic, no timeout, no failure;
-/// - the collector asks for nothing that it does not declare (facts, host paths, variables, network), even if it
-///   makes nothing of the refusal;
+/// - the collector asks for nothing that it does not declare (facts, host paths, variables, network), even
+///   if it makes nothing of the refusal;
 /// - values are of the declared kind, clean and within their bounds;
-/// - what cannot be seen is not told as if it were not there: hide any path that is read, and each fact is the
-///   same, or left out with a reason, or the collector fails; and a host that shows nothing has no facts;
+/// - what cannot be seen is not told as if it were not there: hide any path that is read, and each fact is
+///   the same, or left out with a reason, or the collector fails; and a host that shows nothing has no facts;
 /// - no metadata service is asked where there is none;
 /// - no outcome contains [`SECRET`](crate::SECRET);
 ///

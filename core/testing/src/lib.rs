@@ -1,8 +1,8 @@
 //! Tests of collectors, for the crates that have some.
 //!
-//! [`Contract`] runs a collector on recorded machines and fails on whatever no collector may do. A machine is a
-//! folder, a small root file system with the files that collectors read; `cargo xtask record-machine` of
-//! node-annotator writes one. In the crate of a collector this is the whole test:
+//! [`Contract`] runs a collector on recorded machines and fails on whatever no collector may do. A machine
+//! is a folder, a small root file system with the files that collectors read; `cargo xtask record-machine`
+//! of node-annotator writes one. In the crate of a collector this is the whole test:
 //!
 //! ```no_run
 //! # use node_annotator_core::{Collect, Collected, Collector, Fact, Stability, Topic};
@@ -19,8 +19,8 @@
 //! }
 //! ```
 //!
-//! The outcomes are JSON with the machines inside, so that one golden file, as of the crate `insta`, shows what
-//! a collector says everywhere: `insta::assert_json_snapshot!(outcomes)`.
+//! The outcomes are JSON with the machines inside, so that one golden file, as of the crate `insta`, shows
+//! what a collector says everywhere: `insta::assert_json_snapshot!(outcomes)`.
 //!
 //! For what is special about one collector there are [`outcome`] and the fakes [`Service`] and [`Zone`].
 

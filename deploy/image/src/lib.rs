@@ -1,8 +1,8 @@
 //! Container images as OCI archives: one static program, one layer, for one or several
 //! architectures, the same bytes whenever they are built.
 //!
-//! No container engine is involved. Any of them takes the archive: `ctr images import`, `podman load`, `docker load`,
-//! `skopeo copy oci-archive:…`.
+//! No container engine is involved. Any of them takes the archive: `ctr images import`, `podman load`,
+//! `docker load`, `skopeo copy oci-archive:…`.
 //!
 //! ```no_run
 //! use node_annotator_image::{Image, Program};

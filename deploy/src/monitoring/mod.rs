@@ -11,7 +11,8 @@ use crate::installation::PRODUCT;
 use crate::render::generated;
 use crate::{Error, Installation};
 
-/// Name and text of each file, for the collectors of a registry, the default prefix and the default namespaces.
+/// Name and text of each file, for the collectors of a registry, the default prefix and the default
+/// namespaces.
 pub fn files(registry: &Registry, command: &str) -> Result<Vec<(&'static str, String)>, Error> {
     let prefix = Prefix::default();
     let marks =

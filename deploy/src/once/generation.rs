@@ -13,9 +13,9 @@ const BYTES: usize = 8;
 /// for more nodes.
 const PLACEMENT: [&str; 3] = ["affinity", "nodeSelector", "tolerations"];
 
-/// A digest of what the operator gave: the pod, the objects that are copied for it, the check and the names of
-/// the facts. Nothing of ours is in it, and no type of a library decides what is: another version of this
-/// program runs no task again.
+/// A digest of what the operator gave: the pod, the objects that are copied for it, the check and the names
+/// of the facts. Nothing of ours is in it, and no type of a library decides what is: another version of
+/// this program runs no task again.
 pub(super) fn of(input: &Input, options: &Options) -> Generation {
     let mut pod = input.raw().clone();
     if let Value::Object(pod) = &mut pod {

@@ -1,8 +1,8 @@
 //! The Pod Security level that a pod needs: the narrowest that admits it.
 //!
 //! By the standards of the version that namespaces are labelled with. What these do not name is taken for
-//! harmless, as the API server does. That newer servers let a pod with users of its own (`hostUsers: false`) do
-//! more is not counted on.
+//! harmless, as the API server does. That newer servers let a pod with users of its own (`hostUsers:
+//! false`) do more is not counted on.
 
 use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodSpec, SecurityContext, Volume};
 use node_annotator_core::PrivilegeClass;

@@ -30,8 +30,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How often a step is tried, unless the input or the operator says otherwise.
 pub const DEFAULT_TRIES: u32 = 3;
 
-/// Where the containers of a task find what is ours. The names of its folders are those of the volumes. Our own
-/// image has its program at `/node-annotator`.
+/// Where the containers of a task find what is ours. The names of its folders are those of the volumes. Our
+/// own image has its program at `/node-annotator`.
 pub const FOLDER: &str = "/.node-annotator";
 
 /// What the operator says of a task beside the input.

@@ -128,8 +128,8 @@ pub(super) fn copies(
     Ok(copies)
 }
 
-/// The object as it is, but for what belongs to its own namespace. What of it the API server does not take, it
-/// says itself.
+/// The object as it is, but for what belongs to its own namespace. What of it the API server does not take,
+/// it says itself.
 fn copy(
     kind: &'static str,
     name: &str,

@@ -74,8 +74,8 @@ impl OnTerminal {
     }
 }
 
-/// The lines that are left on the screen: a carriage return and the sequence that clears a line are what moves
-/// there.
+/// The lines that are left on the screen: a carriage return and the sequence that clears a line are what
+/// moves there.
 pub(super) fn screen(written: &str) -> Vec<String> {
     let lines = written.split("\r\n").map(|line| line.rsplit("\r\u{1b}[K").next().unwrap_or(line).to_owned());
     lines.filter(|line| !line.is_empty()).collect()

@@ -32,8 +32,8 @@ async fn policy_and_pods_of_different_generations_write_nothing_wrong_and_end_do
     let before = ours(&cluster.node(NODE).await?);
     let refused = refusals(&cluster).await?;
     let label = key("kernel");
-    // Until the policy is in force, which takes up to a second, such a pod still gets through. A label that is
-    // taken away before that pod is deleted would keep it: it has run, and nothing would run any more.
+    // Until the policy is in force, which takes up to a second, such a pod still gets through. A label that
+    // is taken away before that pod is deleted would keep it: it has run, and nothing would run any more.
     wait_for_refusal(&cluster, refused, async || {
         if cluster.pods(NAMESPACE).await?.is_empty() {
             cluster.label_node(NODE, &label, None).await?;

@@ -29,11 +29,12 @@ pub(crate) struct Options {
     /// Name and tag that the archive is imported under [default: what is pushed, or the stock name]
     #[arg(long)]
     name: Option<String>,
-    /// A static binary of yours, instead of that of this checkout; the container runs it; may be repeated, for
-    /// each architecture once
+    /// A static binary of yours, instead of that of this checkout; the container runs it; may be repeated,
+    /// for each architecture once
     #[arg(long, value_name = "FILE")]
     program: Vec<PathBuf>,
-    /// An architecture to build, by its target of Rust; may be repeated [default: those that can be built here]
+    /// An architecture to build, by its target of Rust; may be repeated [default: those that can be built
+    /// here]
     #[arg(long, value_name = "TRIPLE", conflicts_with = "program", value_parser = RELEASED)]
     target: Vec<String>,
     /// Something to write on the image, such as org.opencontainers.image.version=1.0; may be repeated

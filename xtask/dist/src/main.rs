@@ -28,9 +28,9 @@ struct Cli {
 enum Task {
     /// Write a container image as an OCI archive, or push it: of this checkout, or of another static binary
     ///
-    /// By default the image holds the `node-annotator` binary of this checkout, for each architecture that can be
-    /// built here; what is missing for another is said. A registry gets a list of what is in each binary (SBOM,
-    /// CycloneDX) and where the image comes from (provenance, in-toto) attached to it.
+    /// By default the image holds the `node-annotator` binary of this checkout, for each architecture that
+    /// can be built here; what is missing for another is said. A registry gets a list of what is in each
+    /// binary (SBOM, CycloneDX) and where the image comes from (provenance, in-toto) attached to it.
     ///
     /// With --program it holds another binary: a static executable for Linux, that is one without a dynamic
     /// loader, since there is no other file in the image. To build one:
@@ -43,9 +43,9 @@ enum Task {
     Packages(packages::Options),
     /// Write what a release consists of into `target/dist`
     ///
-    /// An archive with the binary, completions and man pages for each target that can be built here, what is missing for
-    /// the others; the image, with what is said of it; the chart; the manifest of the kubectl plugin; and the
-    /// checksums of them all.
+    /// An archive with the binary, completions and man pages for each target that can be built here, what
+    /// is missing for the others; the image, with what is said of it; the chart; the manifest of the
+    /// kubectl plugin; and the checksums of them all.
     Dist(dist::Options),
 }
 

@@ -1,6 +1,8 @@
-//! The least that a program can do to write on a Node: one TLS handshake and one PATCH, over the TLS stack of the binary.
+//! The least that a program can do to write on a Node: one TLS handshake and one PATCH, over the TLS stack
+//! of the binary.
 //!
-//! It knows no kubeconfig, no collector, no retry and no runtime. `cargo xtask bench` holds the binary against it.
+//! It knows no kubeconfig, no collector, no retry and no runtime. `cargo xtask bench` holds the binary
+//! against it.
 //!
 //! ```text
 //! floor ADDRESS SERVER-NAME CA-FILE TOKEN-FILE NODE BODY-FILE

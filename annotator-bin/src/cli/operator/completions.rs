@@ -10,8 +10,8 @@ use crate::cli::{command_of, own_name};
 use crate::exit::{self, Exit};
 use crate::output::print;
 
-/// What kubectl starts to complete the words behind the name of a plugin; NAME is the plugin's program. It runs
-/// the function for bash outside of a completion, and tells kubectl whether to offer files.
+/// What kubectl starts to complete the words behind the name of a plugin; NAME is the plugin's program. It
+/// runs the function for bash outside of a completion, and tells kubectl whether to offer files.
 const FOR_KUBECTL: &str = include_str!("kubectl_complete.bash");
 
 fn notes() -> String {

@@ -133,8 +133,8 @@ impl CollectorsOptions {
 /// Which nodes are meant to be alike.
 #[derive(Debug, Args)]
 pub(super) struct GroupOptions {
-    /// Compare nodes with equal values of these facts and labels; `none` compares all. By default nodes of one
-    /// pool, as clouds and autoscalers label them
+    /// Compare nodes with equal values of these facts and labels; `none` compares all. By default nodes of
+    /// one pool, as clouds and autoscalers label them
     #[arg(long, env = "NODE_ANNOTATOR_GROUP_BY", value_name = "FACTS", help_heading = SELECTION)]
     group_by: Option<String>,
 }

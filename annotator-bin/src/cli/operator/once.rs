@@ -33,8 +33,8 @@ const NODES: &str = "Nodes";
 /// alone.
 ///
 /// A command that fails is tried again, and its exit code and last lines of output stand on the Node at once,
-/// as `PREFIX/NAME.error`. When it has failed as often as it may, the label `PREFIX/NAME.failed` ends it. What
-/// the command writes into files in `$NODE_ANNOTATOR_FACTS` becomes annotations.
+/// as `PREFIX/NAME.error`. When it has failed as often as it may, the label `PREFIX/NAME.failed` ends it.
+/// What the command writes into files in `$NODE_ANNOTATOR_FACTS` becomes annotations.
 ///
 /// A command runs at least once on a node, and again where a node loses power before the outcome is written:
 /// it has to bear that, or --check has to tell that there is nothing to do. It starts on all nodes at once;
@@ -157,7 +157,8 @@ pub(crate) struct OnceCommand {
     #[arg(long, env = "NODE_ANNOTATOR_HOLD", value_parser = BoolishValueParser::new(), help_heading = NODES)]
     hold: bool,
 
-    /// Which taints do not keep pods away: `all`, `none`, or a list with commas; those of the input without it
+    /// Which taints do not keep pods away: `all`, `none`, or a list with commas; those of the input without
+    /// it
     #[arg(long, env = "NODE_ANNOTATOR_TOLERATIONS", value_name = "LIST", help_heading = NODES)]
     tolerations: Option<Tolerations>,
 

@@ -95,8 +95,9 @@ impl Key {
         }
     }
 
-    /// Whether it is known what a node has: of a label it is, of a fact where there is a value or its collector is
-    /// done. What no collector here has may be a label, of which it is known that it is not there.
+    /// Whether it is known what a node has: of a label it is, of a fact where there is a value or its
+    /// collector is done. What no collector here has may be a label, of which it is known that it is not
+    /// there.
     fn is_told(&self, node: &Node, prefix: &Prefix) -> bool {
         match self {
             Self::Label(_) | Self::Fact(_, None) => true,

@@ -149,7 +149,8 @@ impl Node {
         conditions.any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
 
-    /// The same without the annotations of others, which may be long, but for those of Node Feature Discovery.
+    /// The same without the annotations of others, which may be long, but for those of Node Feature
+    /// Discovery.
     pub(crate) fn without_foreign_annotations(mut self, prefix: &Prefix) -> Self {
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| prefix.parts(key).is_some() || is_nfd_annotation(key));

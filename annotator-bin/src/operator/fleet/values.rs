@@ -8,8 +8,8 @@ use node_annotator_core::{Fact, Kind, Prefix, Registry};
 
 use super::node::Node;
 
-/// The facts on a node: names such as `kernel.major`, their collectors, and their values. What else a collector
-/// writes is none.
+/// The facts on a node: names such as `kernel.major`, their collectors, and their values. What else a
+/// collector writes is none.
 pub(crate) fn facts<'a>(
     node: &'a Node,
     prefix: &'a Prefix,
@@ -58,8 +58,8 @@ pub(crate) struct Spread<'a> {
     pub(crate) fact: &'a str,
     pub(crate) collector: &'a str,
     pub(crate) kind: Option<Kind>,
-    /// Each value with its nodes; none where the collector is done and has no such value. The most frequent one
-    /// comes first.
+    /// Each value with its nodes; none where the collector is done and has no such value. The most frequent
+    /// one comes first.
     pub(crate) values: Vec<(Option<&'a str>, Vec<&'a str>)>,
 }
 

@@ -53,7 +53,8 @@ pub(crate) async fn no_container_finds_our_token(world: &mut World) -> Result<()
         task.wait_until_gone().await?;
         task.delete().await?;
     }
-    // What nobody can hold: root of the node reads what it likes. It shows that the search can find something.
+    // What nobody can hold: root of the node reads what it likes. It shows that the search can find
+    // something.
     let mut privileged = container("main", HUNT);
     privileged["securityContext"] = json!({"privileged": true, "runAsUser": 0});
     let mut input = with_tmp(privileged);

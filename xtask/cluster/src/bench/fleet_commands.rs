@@ -1,5 +1,5 @@
-//! What the commands for a fleet cost beside kubectl, on the same server in the same run. The Nodes are objects
-//! alone, with everything on them that the default collectors may write.
+//! What the commands for a fleet cost beside kubectl, on the same server in the same run. The Nodes are
+//! objects alone, with everything on them that the default collectors may write.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -40,8 +40,8 @@ pub(crate) struct Options {
     /// Write what was shown as a picture (SVG)
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Write into this folder what the commands for a fleet show of it: `fleet.svg`, and `report.png`, for which
-    /// Chromium is needed
+    /// Write into this folder what the commands for a fleet show of it: `fleet.svg`, and `report.png`, for
+    /// which Chromium is needed
     #[arg(long, value_name = "FOLDER")]
     record_fleet: Option<PathBuf>,
 }

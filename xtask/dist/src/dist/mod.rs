@@ -39,8 +39,8 @@ pub(crate) struct Options {
     /// The tag that the release is made for; it has to be that of the version
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// Make it from the binary as the tests build it, for this machine alone; look at all of it, make it once more to
-    /// see whether it is the same, and push the image to a registry on loopback
+    /// Make it from the binary as the tests build it, for this machine alone; look at all of it, make it
+    /// once more to see whether it is the same, and push the image to a registry on loopback
     #[arg(long, conflicts_with = "with")]
     check: bool,
 }

@@ -1,5 +1,5 @@
-//! What holds for all pages, also for those that are written by hand: links lead somewhere, the book has every
-//! page, and commands are ones that the program takes.
+//! What holds for all pages, also for those that are written by hand: links lead somewhere, the book has
+//! every page, and commands are ones that the program takes.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -104,8 +104,8 @@ pub(crate) struct ManifestsCommand {
     /// Print the admission policies alone, as a file that the API server reads at its start
     ///
     /// Nobody can change or delete such a policy through the API. It goes beside the one in the API, into the
-    /// `staticManifestsDir` of the plugin ValidatingAdmissionPolicy, on every server of the control plane, and
-    /// has to follow what is installed. Needs Kubernetes 1.37.
+    /// `staticManifestsDir` of the plugin ValidatingAdmissionPolicy, on every server of the control plane,
+    /// and has to follow what is installed. Needs Kubernetes 1.37.
     #[arg(
         long,
         env = "NODE_ANNOTATOR_STATIC_POLICY",
@@ -118,7 +118,8 @@ pub(crate) struct ManifestsCommand {
     #[command(flatten)]
     queue: QueueOptions,
 
-    /// Run again by itself, at these times, what is stale: a CronJob with a namespace and an account of its own
+    /// Run again by itself, at these times, what is stale: a CronJob with a namespace and an account of its
+    /// own
     ///
     /// A schedule of Kubernetes: a word such as `@hourly`, or five fields such as `*/30 * * * *`. The CronJob
     /// runs `expire`: on nodes that are ready it takes the labels of collectors away whose facts are of

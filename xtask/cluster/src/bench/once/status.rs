@@ -16,8 +16,8 @@ use crate::bench::progress;
 
 const TASKS: usize = 20;
 
-/// What an update of a Node's status takes, as a kubelet makes it: the times of four conditions go up, and the
-/// whole Node comes back.
+/// What an update of a Node's status takes, as a kubelet makes it: the times of four conditions go up, and
+/// the whole Node comes back.
 pub(super) async fn measure(figures: &mut Figures) -> Result<()> {
     let subject = format!("status of a node with {TASKS} tasks");
     progress(&subject);
